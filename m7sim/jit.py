@@ -1,0 +1,102 @@
+"""The one place where numba is met: the decorators of jitted kernels and of native callbacks.
+
+A kernel takes arrays, scalars and named tuples of them, and runs un-jitted as well
+(``kernel.py_func``), which is what the parity tests do.
+
+numba's on-disk cache notices a change only in the file of the function itself, not in the kernels
+it calls. The cache directory is therefore named by a hash of all files that kernels are made from,
+so a changed file never meets machine code made from its former self.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numba
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+from m7sim.cache import cache_dir
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+_IMPORT = re.compile(rb"^(?:from|import) (m7sim[.\w]*)", re.MULTILINE)
+
+
+def _sources_hash() -> str:
+    """Hash the files that hold kernels and, since constants are baked in, all they import."""
+    root = Path(__file__).parent
+    text = {path: path.read_bytes() for path in root.rglob("*.py")}
+    todo = [path for path, source in text.items() if b"m7sim.jit" in source]
+    seen: set[Path] = set()
+    while todo:
+        path = todo.pop()
+        if path in seen:
+            continue
+        seen.add(path)
+        for name in _IMPORT.findall(text[path]):
+            module = root.joinpath(*name.decode().split(".")[1:])
+            found = (module.with_suffix(".py"), module / "__init__.py")
+            todo += [candidate for candidate in found if candidate in text]
+    digest = hashlib.sha256(numba.__version__.encode())
+    for path in sorted(seen):
+        digest.update(path.relative_to(root).as_posix().encode() + text[path])
+    return digest.hexdigest()[:16]
+
+
+numba.config.CACHE_DIR = str(cache_dir() / "kernels" / _sources_hash())
+
+
+def kernel(function: F) -> F:
+    """Compile ``function`` on first use, without the interpreter lock, cached on disk."""
+    jitted: F = numba.njit(cache=True, nogil=True, boundscheck=False)(function)
+    return jitted
+
+
+def plain(function: Any) -> Any:
+    """Return the Python function behind a jitted one (or the function itself)."""
+    return getattr(function, "py_func", function)
+
+
+def native_callback(signature: Any) -> Callable[[Callable[..., Any]], Any]:
+    """Compile a C-callable function; its ``address`` goes to native libraries."""
+    callback: Callable[[Callable[..., Any]], Any] = numba.cfunc(
+        signature, cache=True, nopython=True
+    )
+    return callback
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def int32_at(_typing: Any, address: Any) -> Any:
+    """Return a pointer to the int32 array at an address held in an int64 (jitted code only)."""
+
+    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        return builder.inttoptr(arguments[0], ir.IntType(32).as_pointer())
+
+    return types.CPointer(types.int32)(types.int64), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def call_c(_typing: Any, address: Any, a: Any, b: Any, c: Any, d: Any) -> Any:
+    """Call the C function at an address with four int64 (or pointer) arguments; returns int32.
+
+    Jitted code only. Surplus arguments are harmless: the caller cleans up in every 64-bit C
+    calling convention.
+    """
+    int64 = types.int64
+
+    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        kind = ir.FunctionType(ir.IntType(32), [ir.IntType(64)] * 4)
+        function = builder.inttoptr(arguments[0], kind.as_pointer())
+        return builder.call(function, arguments[1:])
+
+    return types.int32(int64, int64, int64, int64, int64), generate
+
+
+__all__ = ["call_c", "int32_at", "kernel", "native_callback", "plain", "types"]

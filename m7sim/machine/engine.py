@@ -1,0 +1,381 @@
+"""The one place where Unicorn is met: memory, registers, native hooks, execution.
+
+Nothing here knows about ELF files, calls or semihosting; see :mod:`m7sim.machine.machine`.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+import weakref
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import unicorn
+from numpy.typing import NDArray
+from unicorn import arm_const, unicorn_const
+from unicorn.unicorn_py3.unicorn import UcError, uclib
+
+from m7sim.errors import InputError
+from m7sim.machine.watch import InterruptWatch
+
+_unicorn: Any = unicorn  # its Python side has no types
+
+READ, WRITE, EXECUTE = (
+    unicorn_const.UC_PROT_READ,
+    unicorn_const.UC_PROT_WRITE,
+    unicorn_const.UC_PROT_EXEC,
+)
+
+_HOOKS: dict[str, int] = {
+    "block": unicorn_const.UC_HOOK_BLOCK,
+    "code": unicorn_const.UC_HOOK_CODE,
+    "read": unicorn_const.UC_HOOK_MEM_READ,
+    "write": unicorn_const.UC_HOOK_MEM_WRITE,
+    "translation": unicorn_const.UC_HOOK_EDGE_GENERATED,
+}
+
+StopKind = Literal["until", "exception", "memory", "instruction", "waiting", "stopped"]
+AccessKind = Literal["read", "write", "fetch"]
+
+_ACCESS: dict[int, tuple[AccessKind, bool]] = {  # kind, and whether something is mapped there
+    unicorn_const.UC_MEM_READ_UNMAPPED: ("read", False),
+    unicorn_const.UC_MEM_WRITE_UNMAPPED: ("write", False),
+    unicorn_const.UC_MEM_FETCH_UNMAPPED: ("fetch", False),
+    unicorn_const.UC_MEM_READ_PROT: ("read", True),
+    unicorn_const.UC_MEM_WRITE_PROT: ("write", True),
+    unicorn_const.UC_MEM_FETCH_PROT: ("fetch", True),
+}
+
+# Exception numbers of the engine's M-profile CPU.
+SVC, PREFETCH_ABORT, BREAKPOINT, EXCEPTION_RETURN = 2, 3, 7, 8
+
+THUMB_BIT = 1 << 24  # of XPSR
+
+# WFE and YIELD make the engine report an invalid instruction, WFI makes it return, each with the pc
+# behind the instruction. Architecturally all three may do nothing.
+_WFI = (b"\x30\xbf", b"\xaf\xf3\x03\x80")
+_YIELD = (b"\x10\xbf", b"\x20\xbf", b"\xaf\xf3\x01\x80", b"\xaf\xf3\x02\x80")
+
+
+def _register_ids() -> dict[str, int]:
+    names = [f"r{n}" for n in range(13)] + ["sp", "lr", "pc", "xpsr", "fpscr", "msp", "psp"]
+    names += ["control", "primask", "basepri", "faultmask"]
+    names += [f"s{n}" for n in range(32)] + [f"d{n}" for n in range(16)]
+    return {name: getattr(arm_const, f"UC_ARM_REG_{name.upper()}") for name in names}
+
+
+REGISTER_IDS = _register_ids()
+
+
+@dataclass(frozen=True, slots=True)
+class EngineStop:
+    """Why :meth:`Engine.run` came back.
+
+    ``waiting`` is WFI. ``exception`` has its number; ``memory`` its access, address and size.
+    """
+
+    kind: StopKind
+    pc: int
+    exception: int = 0
+    access: AccessKind = "read"
+    address: int = 0
+    size_bytes: int = 0
+    mapped: bool = False  # something is there, but not for this kind of access
+
+
+@dataclass(frozen=True, slots=True)
+class _Memory:
+    start: int
+    data: NDArray[np.uint8]
+    code: bool  # the engine may have translated from it
+
+
+class Engine:
+    """A Cortex-M7 that executes what lies in its memory.
+
+    Attributes
+    ----------
+    handle : int
+        The ``uc_engine *`` for native code.
+    reg_read_batch_address, emu_stop_address : int
+        Addresses of the C functions ``uc_reg_read_batch`` and ``uc_emu_stop``.
+    core_register_ids : tuple[int, ...]
+        The engine's numbers of r0 … r15.
+    """
+
+    def __init__(self) -> None:
+        mode = unicorn_const.UC_MODE_THUMB | unicorn_const.UC_MODE_MCLASS
+        self._uc: Any = _unicorn.Uc(unicorn_const.UC_ARCH_ARM, mode)
+        self._uc.ctl_set_cpu_model(arm_const.UC_CPU_ARM_CORTEX_M7)
+        self._uch: Any = self._uc._uch
+        self.handle: int = self._uc._uch.value
+        self.reg_read_batch_address = _address_of(uclib.uc_reg_read_batch)
+        self.emu_stop_address = _address_of(uclib.uc_emu_stop)
+        self.core_register_ids = tuple(
+            REGISTER_IDS[name] for name in [f"r{n}" for n in range(13)] + ["sp", "lr", "pc"]
+        )
+        self._memories: list[_Memory] = []
+        self._shared_names: dict[str, NDArray[np.uint8]] = {}
+        self._watch = InterruptWatch(_stopper(uclib, self._uch))
+        self._exception: int | None = None
+        self._fault: tuple[AccessKind, bool, int, int] | None = None
+        self._error: BaseException | None = None
+        self._restart: tuple[int, int] | None = None
+        self._stopped = False
+        self.unexecuted_block: Callable[[], None] | None = None
+        me = weakref.ref(self)  # Unicorn holds its callbacks: no cycle through them
+        self._uc.hook_add(unicorn_const.UC_HOOK_INTR, _on_exception(me))
+        self._uc.hook_add(unicorn_const.UC_HOOK_MEM_INVALID, _on_fault(me))
+        self._initial = self._uc.context_save()
+
+    # Memory --------------------------------------------------------------------------------
+
+    def map_memory(self, start: int, size_bytes: int, *, permissions: int, share: str = "") -> None:
+        """Map memory; areas with the same name in ``share`` hold the same bytes."""
+        data = self._shared_names.get(share) if share else None
+        if data is None:
+            # An anonymous map is page-aligned and costs nothing until touched.
+            data = np.frombuffer(mmap.mmap(-1, size_bytes), np.uint8)
+            if share:
+                self._shared_names[share] = data
+        self._uc.mem_map_ptr(start, size_bytes, permissions, data.ctypes.data)
+        self._memories.append(_Memory(start, data, bool(permissions & EXECUTE)))
+        self._memories.sort(key=lambda memory: memory.start)
+
+    def map_registers(
+        self,
+        start: int,
+        size_bytes: int,
+        read: Callable[[int, int], int],
+        write: Callable[[int, int, int], None],
+    ) -> None:
+        """Map registers: ``read(address, size) -> value`` and ``write(address, size, value)``."""
+        me = weakref.ref(self)
+
+        def on_read(_uc: Any, offset: int, size: int, _data: Any) -> int:
+            try:
+                return read(start + offset, size)
+            except BaseException as error:  # not through native code: raised again by run()
+                _fail(me, error)
+                return 0
+
+        def on_write(_uc: Any, offset: int, size: int, value: int, _data: Any) -> None:
+            try:
+                write(start + offset, size, value)
+            except BaseException as error:
+                _fail(me, error)
+
+        self._uc.mmio_map(start, size_bytes, on_read, None, on_write, None)
+
+    def _memory(self, address: int, size_bytes: int) -> tuple[_Memory, int] | None:
+        for memory in self._memories:
+            offset = address - memory.start
+            if offset >= 0 and offset + size_bytes <= len(memory.data):
+                return memory, offset
+        return None
+
+    def view(self, address: int, size_bytes: int) -> NDArray[np.uint8]:
+        """Return the bytes of mapped memory themselves, not a copy.
+
+        Raises
+        ------
+        InputError
+            If that is not within one mapped memory.
+        """
+        found = self._memory(address, size_bytes)
+        if found is None:
+            raise InputError(f"no memory for {size_bytes} bytes", where=f"0x{address:08x}")
+        memory, offset = found
+        return memory.data[offset : offset + size_bytes]
+
+    def read(self, address: int, size_bytes: int) -> bytes:
+        """Return bytes of mapped memory; may cross from one memory to the next."""
+        found = self._memory(address, size_bytes)
+        if found is not None:
+            memory, offset = found
+            return memory.data[offset : offset + size_bytes].tobytes()
+        try:
+            return bytes(self._uc.mem_read(address, size_bytes))
+        except UcError as error:
+            raise InputError(
+                f"cannot read {size_bytes} bytes: no memory", where=f"0x{address:08x}"
+            ) from error
+
+    def write(self, address: int, data: bytes) -> None:
+        """Write bytes to mapped memory, read-only ones included."""
+        if not data:
+            return
+        found = self._memory(address, len(data))
+        if found is None:
+            try:
+                self._uc.mem_write(address, data)
+            except UcError as error:
+                raise InputError(
+                    f"cannot write {len(data)} bytes: no memory", where=f"0x{address:08x}"
+                ) from error
+            self.flush_translations()
+            return
+        memory, offset = found
+        memory.data[offset : offset + len(data)] = np.frombuffer(data, np.uint8)
+        if memory.code:  # neither the engine nor its API notices a host's write
+            for other in self._memories:
+                if other.data is memory.data:
+                    begin = other.start + offset
+                    self._uc.ctl_remove_cache(begin, begin + len(data))
+
+    # Registers -----------------------------------------------------------------------------
+
+    def read_register(self, name: str) -> int:
+        value: int = self._uc.reg_read(REGISTER_IDS[name])
+        return value
+
+    def write_register(self, name: str, value: int) -> None:
+        self._uc.reg_write(REGISTER_IDS[name], value)
+
+    def read_pc(self) -> int:
+        return self.read_register("pc")
+
+    def read_epsr(self) -> int:
+        value: int = self._uc.reg_read(arm_const.UC_ARM_REG_EPSR)
+        return value
+
+    def reset_registers(self) -> None:
+        self._uc.context_restore(self._initial)
+
+    # Hooks for native code -----------------------------------------------------------------
+
+    def hook_add_native(
+        self, kind: str, function_address: int, user_data: int, begin: int = 1, end: int = 0
+    ) -> int:
+        """Have a C function called; addresses from ``begin`` to ``end`` inclusive, default all.
+
+        Parameters
+        ----------
+        kind
+            ``block``, ``code``, ``read``, ``write`` or ``translation``.
+        function_address, user_data
+            Addresses of the callback (with Unicorn's signature for the kind) and of its data.
+
+        Returns
+        -------
+        int: number for :meth:`hook_del`.
+        """
+        hook = ctypes.c_size_t()
+        status = uclib.uc_hook_add(
+            self._uch, ctypes.byref(hook), _HOOKS[kind],
+            ctypes.c_void_p(function_address), ctypes.c_void_p(user_data),
+            ctypes.c_uint64(begin), ctypes.c_uint64(end),
+        )  # fmt: skip
+        if status != unicorn_const.UC_ERR_OK:
+            raise RuntimeError(f"uc_hook_add({kind}): {uclib.uc_strerror(status).decode()}")
+        return hook.value
+
+    def hook_del(self, hook: int) -> None:
+        uclib.uc_hook_del(self._uch, hook)
+
+    def flush_translations(self) -> None:
+        """Forget all translated code: after hooks changed, or code was written from outside."""
+        self._uc.ctl_flush_tb()
+
+    # Execution -----------------------------------------------------------------------------
+
+    def stop(self) -> None:
+        """End :meth:`run`; from a block hook: before the block executes."""
+        self._stopped = True
+        uclib.uc_emu_stop(self._uch)
+
+    def restart_block(self, address: int, size_bytes: int) -> None:
+        """From a block hook: translate the block again and enter it again."""
+        self._restart = (address, size_bytes)
+        uclib.uc_emu_stop(self._uch)
+
+    def run(self, pc: int, until: int) -> EngineStop:
+        """Execute from ``pc`` (bit 0 ignored) until the pc is ``until`` or something happens.
+
+        Signals are served: a ``KeyboardInterrupt`` leaves the pc at a block that did not execute.
+        """
+        self._stopped = False
+        self._watch.take()
+        while True:
+            self._exception = self._fault = self._restart = None
+            with self._watch.armed():
+                status = uclib.uc_emu_start(self._uch, pc | 1, until, 0, 0)
+            if self._error is not None:
+                error, self._error = self._error, None
+                raise error
+            at = self.read_pc()
+            interrupted = self._watch.take()
+            if self._restart is not None:
+                first, size_bytes = self._restart
+                self._uc.ctl_remove_cache(first, first + max(size_bytes, 2))
+            elif self._exception == PREFETCH_ABORT:  # the system map says execute never
+                return EngineStop("memory", at, 0, "fetch", at, 2)
+            elif self._exception is not None:
+                return EngineStop("exception", at, exception=self._exception)
+            elif self._fault is not None:
+                access, mapped, address, size = self._fault
+                return EngineStop("memory", at, 0, access, address, size, mapped)
+            elif status != unicorn_const.UC_ERR_OK:
+                if not self._follows(at, _YIELD) or at == pc:
+                    return EngineStop("instruction", at)
+            elif self._stopped:
+                return EngineStop("stopped", at)
+            elif at == until:
+                return EngineStop("until", at)
+            elif interrupted:
+                if self.unexecuted_block is not None:
+                    self.unexecuted_block()
+            else:
+                return EngineStop("waiting" if self._follows(at, _WFI) else "stopped", at)
+            pc = at
+
+    def _follows(self, pc: int, instructions: tuple[bytes, ...]) -> bool:
+        try:
+            before = self.read(pc - 4, 4)
+        except InputError:
+            return False
+        return before.endswith(instructions)
+
+    def close(self) -> None:
+        """End the signal thread; memory is freed with the object."""
+        self._watch.close()
+
+
+def _address_of(function: Any) -> int:
+    return ctypes.cast(function, ctypes.c_void_p).value or 0
+
+
+def _stopper(library: Any, handle: Any) -> Callable[[], None]:
+    def stop() -> None:
+        library.uc_emu_stop(handle)
+
+    return stop
+
+
+def _fail(me: weakref.ref[Engine], error: BaseException) -> None:
+    engine = me()
+    if engine is not None:
+        engine._error = engine._error or error
+        engine.stop()
+
+
+def _on_exception(me: weakref.ref[Engine]) -> Callable[..., None]:
+    def callback(_uc: Any, number: int, _data: Any) -> None:
+        if (engine := me()) is not None:
+            engine._exception = number
+            uclib.uc_emu_stop(engine._uch)
+
+    return callback
+
+
+def _on_fault(me: weakref.ref[Engine]) -> Callable[..., bool]:
+    def callback(_uc: Any, kind: int, address: int, size: int, _value: int, _data: Any) -> bool:
+        if (engine := me()) is not None:
+            access, mapped = _ACCESS[kind]
+            engine._fault = (access, mapped, address, size)
+        return False
+
+    return callback

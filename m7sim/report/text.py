@@ -1,0 +1,157 @@
+"""The report of a run for people: what was simulated first, then totals, then where they went."""
+
+from __future__ import annotations
+
+from pathlib import PurePath
+
+from rich.console import Console
+
+from m7sim.profile.result import Configuration, Result, RunResult
+from m7sim.report.layout import PLAIN, Style, open_console, open_grid, print_table, text_of
+from m7sim.timing.causes import StallCause
+from m7sim.units import format_count, format_hz, format_percent, format_seconds
+
+
+def render(result: Result, *, style: Style = PLAIN, with_configuration: bool = True) -> str:
+    """Return the report of a run or a call.
+
+    Parameters
+    ----------
+    result
+        Of a run or a call.
+    style
+        Width, colours, length of the tables.
+    with_configuration
+        False when `render_configuration` was printed before the run.
+    """
+    console = open_console(style)
+    if with_configuration:
+        _configuration(console, result.configuration)
+    _totals(console, result)
+    if result.profile is not None:
+        _stalls(console, result)
+        _functions(console, result, style.top)
+        _lines(console, result, style.top)
+    _guesses(console, result, style.top)
+    return text_of(console)
+
+
+def render_configuration(configuration: Configuration, *, style: Style = PLAIN) -> str:
+    """Return what is simulated, and what is not; reports open with it."""
+    console = open_console(style)
+    _configuration(console, configuration)
+    return text_of(console)
+
+
+def _configuration(console: Console, c: Configuration) -> None:
+    grid = open_grid()
+    grid.add_row("ELF", f"{c.elf}  (sha256 {c.elf_sha256[:12]})")
+    grid.add_row("compiler", c.compiler or "unknown (no .comment section)")
+    grid.add_row("start", c.entry + (f", arguments {c.arguments!r}" if c.arguments else ""))
+    grid.add_row("board", f"{c.board} at {format_hz(c.clock_hz)}")
+    grid.add_row("core", f"{c.core} {c.core_revision}".rstrip())
+    grid.add_row("memories", ", ".join(c.memories))
+    grid.add_row("caches", ", ".join(c.caches))
+    if c.not_modelled:
+        grid.add_row("not modelled", "; ".join(c.not_modelled))
+    if c.guessed_parameters:
+        grid.add_row("guessed", "; ".join(c.guessed_parameters))
+    if c.versions:
+        grid.add_row("versions", ", ".join(f"{k} {v}" for k, v in c.versions.items()))
+    console.print(grid)
+    console.print()
+
+
+def _totals(console: Console, result: Result) -> None:
+    grid = open_grid()
+    if isinstance(result, RunResult):
+        grid.add_row("stopped", result.message)
+    grid.add_row("instructions", format_count(result.instructions))
+    if result.configuration.timed:
+        clock = format_hz(result.configuration.clock_hz)
+        grid.add_row("cycles", format_count(result.cycles))
+        grid.add_row("time", f"{format_seconds(result.time_ms / 1e3)} at {clock}")
+        grid.add_row("IPC", f"{result.ipc:.3f} instructions per cycle")
+        grid.add_row("dual issue", f"{format_percent(result.dual_issue_share)} of issue cycles")
+    else:
+        grid.add_row("cycles", "not modelled in this run (execution only)")
+    for name, value in result.statistics.items():
+        grid.add_row(name.replace("_", " "), format_count(value))
+    console.print(grid)
+    console.print()
+
+
+def _stalls(console: Console, result: Result) -> None:
+    meanings = {cause.name.lower(): cause.meaning for cause in StallCause}
+    meanings["issue"] = "One or two instructions were issued."
+    costs = {"issue": result.issue_cycles, **result.stalls, "total": result.cycles}
+    rows = [
+        (cause, format_count(cycles), _share(cycles, result), meanings.get(cause, ""))
+        for cause, cycles in costs.items()
+    ]
+    print_table(console, "Cycles by cause", ("cause", ">cycles", ">%", "*meaning"), rows)
+
+
+def _share(cycles: int, result: Result) -> str:
+    return f"{100 * cycles / result.cycles:.1f}" if result.cycles else "-"
+
+
+def _functions(console: Console, result: Result, top: int) -> None:
+    assert result.profile is not None
+    functions = result.profile.functions
+    columns = ("*function", ">self", ">%", ">inclusive", ">%", ">calls", ">instructions")
+    rows = [
+        (
+            f.name,
+            format_count(f.self_cycles),
+            _share(f.self_cycles, result),
+            format_count(f.inclusive_cycles),
+            _share(f.inclusive_cycles, result),
+            format_count(f.calls),
+            format_count(f.instructions),
+        )
+        for f in functions[:top]
+    ]
+    title = f"Functions by self cycles ({_shown(len(functions), top)})"
+    print_table(console, title, columns, rows)
+
+
+def _lines(console: Console, result: Result, top: int) -> None:
+    assert result.profile is not None
+    lines = result.profile.lines
+    rows = []
+    for line in lines[:top]:
+        causes = {"issue": line.issue_cycles, **line.stalls}
+        where = f"{PurePath(line.file).name}:{line.line}" if line.file else line.function
+        rows.append(
+            (
+                format_count(line.cycles),
+                _share(line.cycles, result),
+                max(causes, key=lambda cause: causes[cause]),
+                where if len(where) <= 28 else f"…{where[-27:]}",
+                line.text if line.file else "(no line information)",
+            )
+        )
+    title = f"Hottest lines ({_shown(len(lines), top)})"
+    print_table(console, title, (">cycles", ">%", "mostly", "line", "*source"), rows)
+
+
+def _shown(n: int, top: int) -> str:
+    return f"{top} of {n}" if n > top else str(n)
+
+
+def _guesses(console: Console, result: Result, top: int) -> None:
+    """List the rows of the core table that were used and are not backed by a measurement."""
+    unsure = [row for row in result.rows if row.confidence in {"guess", "inferred"}]
+    if not unsure or not result.instructions:
+        return
+    total = sum(row.instructions for row in unsure)
+    title = (
+        f"Instruction classes whose timing nobody measured ({_shown(len(unsure), top)}; "
+        f"{format_percent(total / result.instructions)} of the instructions)"
+    )
+    rows = [
+        (row.name, row.confidence, format_count(row.instructions), row.source)
+        for row in unsure[:top]
+    ]
+    print_table(console, title, ("class", "confidence", ">instructions", "*source"), rows)

@@ -1,0 +1,163 @@
+"""Core table and board turned into the numbers that the kernels take."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from m7sim.core import Column, CoreTable
+from m7sim.errors import TableError
+from m7sim.isa.classes import CLASSES
+from m7sim.timing.causes import StallCause
+from m7sim.timing.state import (
+    CACHED,
+    DEVICE,
+    I64,
+    MAX_BTAC,
+    MAX_COUNTERS,
+    MAX_LINES,
+    MAX_QUEUE,
+    MAX_REGIONS,
+    MAX_RETURNS,
+    MODEL,
+    N_CLASSES,
+    N_COLUMNS,
+    N_LATENCY_ROWS,
+    PAGE_SHIFT,
+    STORE_RING,
+    TCM,
+    UNCACHED,
+    WRITEBACK_ROW,
+    new_state,
+    set_cache,
+)
+
+if TYPE_CHECKING:
+    from m7sim.board import Board
+
+_CAUSE_OF_PREFIX: Final = (
+    ("load_", StallCause.LOAD_USE),
+    ("store_exclusive", StallCause.LOAD_USE),
+    ("mul", StallCause.MULTIPLY_RESULT),
+    ("mla", StallCause.MULTIPLY_RESULT),
+    ("divide", StallCause.DIVIDE),
+    ("satur", StallCause.SATURATE_RESULT),
+    ("usad", StallCause.SATURATE_RESULT),
+    ("fp_load", StallCause.LOAD_USE),
+    ("fp_", StallCause.FP_RESULT),
+)
+_DATA_CAUSES: Final = {  # by kind of region: a load that misses, a load without cache
+    "flash": (StallCause.DCACHE_FLASH, StallCause.DATA_UNCACHED),
+    "flash_itcm": (StallCause.DCACHE_FLASH, StallCause.DATA_UNCACHED),
+    "sram": (StallCause.DCACHE_SRAM, StallCause.DATA_UNCACHED),
+    "external": (StallCause.DCACHE_EXTERNAL, StallCause.DATA_UNCACHED),
+    "peripheral": (StallCause.PERIPHERAL, StallCause.PERIPHERAL),
+    "system": (StallCause.PERIPHERAL, StallCause.PERIPHERAL),
+}
+
+
+def result_cause(klass: str) -> StallCause:
+    """Cause of the wait for a result of this class."""
+    for prefix, cause in _CAUSE_OF_PREFIX:
+        if klass.startswith(prefix):
+            return cause
+    return StallCause.ALU_RESULT
+
+
+def _latencies(core: CoreTable) -> tuple[I64, I64]:
+    """Build the latency rows and the causes of waiting for them."""
+    latency = np.zeros((N_LATENCY_ROWS, N_COLUMNS), np.int64)
+    cause = np.zeros((N_LATENCY_ROWS, N_COLUMNS), np.int64)
+    n = len(Column)
+    latency[:N_CLASSES, :n] = core.latency
+    latency[N_CLASSES:WRITEBACK_ROW, :n] = core.latency_early
+    latency[WRITEBACK_ROW, :n] = core.writeback_latency
+    latency[:, n] = latency[:, Column.EARLY]
+    # an ADD, SUB or MOV cannot take a base written back in the cycle before into its early ALU
+    latency[WRITEBACK_ROW, n] += 1
+    for k, klass in enumerate(CLASSES):
+        cause[[k, N_CLASSES + k]] = result_cause(klass)
+    cause[WRITEBACK_ROW] = StallCause.WRITEBACK_RESULT
+    address = cause[:, [Column.BASE, Column.INDEX]]
+    address[address == StallCause.ALU_RESULT] = StallCause.ADDRESS
+    cause[:, [Column.BASE, Column.INDEX]] = address
+    cause[:, Column.FLAGS] = StallCause.FLAGS
+    # combinations that no instruction forms (an FP column of a core result) wait for nothing
+    return np.maximum(latency, 0), cause
+
+
+def _fits(value: int, low: int, high: int, name: str) -> None:
+    if not low <= value <= high:
+        raise TableError(f"{value} is not between {low} and {high}", where=name)
+
+
+def _check(core: CoreTable, board: Board) -> None:
+    """Refuse what the walk cannot represent."""
+    p = core.parameters
+    if p.issue_width != 2 or p.fetch_bytes_per_cycle != 8:
+        raise TableError(
+            "the pipeline walk models two instructions and 8 fetched bytes a cycle",
+            where="issue_width, fetch_bytes_per_cycle",
+            do="Other values need another walk.",
+        )
+    _fits(p.unaligned_store_buffer_entries, 2, STORE_RING, "unaligned_store_buffer_entries")
+    _fits(p.fetch_queue_entries, 1, MAX_QUEUE, "fetch_queue_entries")
+    _fits(p.btac_ways, 1, MAX_BTAC, "btac_ways")
+    _fits(p.btac_entries, p.btac_ways, MAX_BTAC, "btac_entries")
+    sets = p.btac_entries // p.btac_ways
+    if sets & (sets - 1):
+        raise TableError(f"{sets} sets are not a power of two", where="btac_entries, btac_ways")
+    _fits(p.btac_entries << p.predictor_history_bits, 1, MAX_COUNTERS, "predictor_history_bits")
+    _fits(p.return_stack_entries, 0, MAX_RETURNS, "return_stack_entries")
+    _fits(len(board.regions), 1, MAX_REGIONS - 1, f"{board.name}: number of regions")
+    for name, cache in (("icache", board.icache), ("dcache", board.dcache)):
+        _fits(cache.size_bytes // cache.line_bytes, 0, MAX_LINES, f"{board.name}: {name} lines")
+
+
+def build_model(core: CoreTable, board: Board) -> np.void:
+    """Compile a core and a board into a record of dtype ``MODEL``.
+
+    Raises
+    ------
+    TableError
+        If a value does not fit what the walk can represent.
+    """
+    _check(core, board)
+    p = core.parameters
+    m: np.void = np.zeros(1, MODEL)[0]
+    for name, value in p._asdict().items():
+        m[name] = value
+    latency, cause = _latencies(core)
+    m["latency"], m["latency_cause"] = latency, cause
+    m["pair"], m["early_blocked"] = core.pair, core.early_blocked
+    # one store is on its way into the memory while the queue holds the others
+    m["store_queue_entries"] = p.unaligned_store_buffer_entries - 1
+    rmw = p.subword_store_rmw
+    m["subword_store_cycles"] = p.subword_store_same_bank_cycles if rmw else 1
+    m["btac_set_mask"] = p.btac_entries // p.btac_ways - 1
+    for k, region in enumerate(board.regions, 1):
+        first = region.start >> PAGE_SHIFT
+        last = (region.start + region.size_bytes - 1) >> PAGE_SHIFT
+        m["page_region"][first : last + 1] = k
+        if region.kind in ("itcm", "dtcm"):
+            kind = TCM
+        elif region.kind in ("peripheral", "system"):
+            kind = DEVICE
+        else:
+            kind = CACHED if region.cacheable else UNCACHED
+        m["region_kind"][k] = kind
+        m["fill_cycles"][k] = region.line_fill_cycles
+        m["read_cycles"][k] = region.read_latency_cycles
+        m["write_allocate"][k] = int(region.write_policy == "wbwa")
+        causes = _DATA_CAUSES.get(region.kind, _DATA_CAUSES["external"])
+        m["fill_cause"][k], m["read_cause"][k] = causes
+    return m
+
+
+def build_state(board: Board) -> np.void:
+    """Make the cold state of a core on a board: a record of dtype ``STATE``."""
+    state = new_state()
+    for name, cache in (("icache", board.icache), ("dcache", board.dcache)):
+        set_cache(state[name], cache.size_bytes, cache.ways, cache.line_bytes, cache.enabled)
+    return state

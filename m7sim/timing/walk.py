@@ -1,0 +1,220 @@
+"""The walk: every executed instruction, one after the other, through fetch, issue and memory.
+
+This is the definition of the model. For each instruction: its bytes arrive, its operands get
+ready, units and queues get free; it joins the one before it in the younger slot if it can, else
+it issues in the first cycle after that in which nothing holds it back.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from m7sim.isa.code import NO_ACCESS
+from m7sim.jit import kernel
+from m7sim.timing.branch import leave_block
+from m7sim.timing.causes import PairLoss, StallCause
+from m7sim.timing.fetch import bring_words, follow
+from m7sim.timing.issue import (
+    fp_mac_wait,
+    note_fp_mac,
+    operands_ready,
+    pair_loss,
+    runs_early,
+    write_results,
+)
+from m7sim.timing.lsu import bank, load_hold, load_wait, put_store, store_wait
+from m7sim.timing.state import (
+    ALONE,
+    EARLY,
+    FP_FUSED,
+    FP_MAC,
+    IS_LOAD,
+    IS_STORE,
+    MAC_BARS,
+    MULTIPLE,
+    NEVER,
+    Record,
+)
+
+_NO_ACCESS = NO_ACCESS
+_STORE_TO_LOAD = int(StallCause.STORE_TO_LOAD)
+_STORE_QUEUE = int(StallCause.STORE_QUEUE)
+_FP_MAC_HAZARD = int(StallCause.FP_MAC_HAZARD)
+_ALIGNMENT = int(StallCause.TRANSFER_ALIGNMENT)
+_FIRST_PIPELINE_CAUSE = int(StallCause.LOAD_USE)
+
+_LOSS_OPERAND = int(PairLoss.OPERAND)
+_LOSS_FETCH = int(PairLoss.FETCH)
+_LOSS_HAZARD = int(PairLoss.HAZARD)
+
+
+@kernel
+def walk(  # type: ignore[no-untyped-def]
+    m: Record, s: Record, rows, tally, block_table, executions, blocks, address, block_cycles
+) -> int:
+    """Walk ``blocks``; write the cycles of each to ``block_cycles``; return addresses used.
+
+    Parameters
+    ----------
+    m, s
+        Model and state.
+    rows, tally
+        Static instructions and what each cost; ``tally`` is added to.
+    block_table, executions
+        Blocks and how often each was executed; ``executions`` is added to.
+    blocks
+        Block ids in the order of execution, int32[n].
+    address
+        Start address of each access of each row that has one, uint32[m]; NO_ACCESS where a
+        predicated access did not happen.
+    block_cycles
+        int64[n], written.
+    """
+    used = 0
+    for n in range(blocks.shape[0]):
+        id_ = blocks[n]
+        block = block_table[id_]
+        before = s["cycle"]
+        last = s["pending"]
+        if last >= 0:
+            leave_block(m, s, rows[last], tally[last], block["address"])
+        else:
+            follow(s, block["address"])
+        first = block["first"]
+        end = first + block["count"]
+        for row in range(first, end):
+            start = _NO_ACCESS
+            if rows[row]["unit_bytes"]:
+                start = np.int64(address[used])
+                used += 1
+            step(m, s, rows[row], tally[row], start)
+        executions[id_] += 1
+        s["instructions"] += block["count"]
+        s["pending"] = end - 1
+        block_cycles[n] = s["cycle"] - before
+    return used
+
+
+@kernel
+def step(m: Record, s: Record, r: Record, c: Record, start: int) -> None:
+    """Walk one instruction; it accesses memory from ``start`` upwards, or not: NO_ACCESS."""
+    flags = r["flags"]
+    cycle = s["cycle"]
+    ready, cause = _ready(m, s, r, cycle)
+    load_bank = np.int64(-1)
+    loads = start != _NO_ACCESS and (flags & IS_LOAD) != 0
+    stores = start != _NO_ACCESS and (flags & IS_STORE) != 0
+    if loads:
+        free = load_wait(m, s, start, r["access_bytes"], max(ready, cycle))
+        if free > ready:
+            ready = free
+            cause = _STORE_TO_LOAD
+        load_bank = bank(m, start)
+    if stores:
+        free = store_wait(m, s)
+        if free > ready:
+            ready = free
+            cause = _STORE_QUEUE
+    younger = _issue(m, s, r, c, ready, cause, load_bank)
+    if not younger:
+        s["load_bank"] = -1
+    hold = np.int64(0)
+    if loads:
+        hold = load_hold(m, s, r, c, start, younger)
+    if stores:
+        if flags & MULTIPLE and start & 7 and (r["access_bytes"] & 7) == 0:
+            hold = m["store_multiple_misaligned_cycles"]
+            c["stalls"][_ALIGNMENT] += hold
+        put_store(m, s, start, r["unit_bytes"], r["access_bytes"], s["cycle"])
+    _finish(m, s, r, c, younger, hold)
+
+
+@kernel
+def _charge(s: Record, c: Record, first: int, until: int, cause: int) -> None:
+    """Charge the cycles from ``first`` up to ``until`` to one instruction.
+
+    Waiting for bytes has stages that follow each other: the redirection of the stream first.
+    """
+    if cause < _FIRST_PIPELINE_CAUSE:
+        restarted = min(s["restart"], until)
+        if restarted > first:
+            c["stalls"][s["restart_cause"]] += restarted - first
+            first = restarted
+    c["stalls"][cause] += until - first
+
+
+@kernel
+def _ready(m: Record, s: Record, r: Record, cycle: int) -> tuple[int, int]:
+    """Cycle from which ``r`` may issue, and the cause that ends last (memory left out)."""
+    if r["last_word"] != s["word"]:
+        bring_words(m, s, r["last_word"], cycle)
+    ready, cause = operands_ready(m, s, r)
+    if s["arrival"] >= ready:
+        ready = s["arrival"]
+        cause = s["word_cause"]
+    if r["flags"] & (MAC_BARS | FP_FUSED):
+        free = fp_mac_wait(m, s, r["flags"])
+        if free > ready:
+            ready = free
+            cause = _FP_MAC_HAZARD
+    return ready, cause
+
+
+@kernel
+def _issue(
+    m: Record, s: Record, r: Record, c: Record, ready: int, cause: int,
+    load_bank: int,
+) -> bool:  # fmt: skip
+    """Issue ``r``; say whether it is the younger of a pair. ``s["cycle"]`` is its cycle."""
+    cycle = s["cycle"]
+    if s["older_klass"] >= 0:
+        pair_cycle = s["pair_cycle"]
+        loss = pair_loss(m, s, r, pair_cycle, load_bank)
+        if loss == 0 and ready > pair_cycle:
+            if cause < _FIRST_PIPELINE_CAUSE:
+                loss = _LOSS_FETCH
+            elif cause < _FP_MAC_HAZARD:
+                loss = _LOSS_OPERAND
+            else:
+                loss = _LOSS_HAZARD
+        s["pair_loss"][loss] += 1
+        if loss == 0:
+            return True
+    if ready > cycle + 1:
+        _charge(s, c, cycle + 1, ready, cause)
+        cycle = ready
+    else:
+        cycle += 1
+    c["issued"] += 1
+    s["cycle"] = cycle
+    s["pair_cycle"] = cycle
+    return False
+
+
+@kernel
+def _finish(m: Record, s: Record, r: Record, c: Record, younger: bool, hold: int) -> None:
+    """Let ``r`` hold the pipeline, write its results and leave the slot to the next one."""
+    flags = r["flags"]
+    cycle = s["cycle"]
+    if r["branch"]:
+        made = NEVER
+        for k in range(r["n_reads"]):
+            made = max(made, s["reg_cycle"][r["read_reg"][k]])
+        s["branch_operand"] = made
+    early = False
+    if flags & EARLY:
+        early = runs_early(m, s, r, s["pair_cycle"], younger)
+    if r["hold"]:
+        c["stalls"][r["hold_cause"]] += r["hold"]
+        hold += r["hold"]
+    done = cycle + hold
+    # latencies of instructions that hold the pipeline count from their first cycle
+    write_results(s, r, done - r["hold"], early)
+    if flags & FP_MAC:
+        note_fp_mac(s, flags, done)
+    s["cycle"] = done
+    if younger or flags & ALONE:
+        s["older_klass"] = -1
+    else:
+        s["older_klass"] = r["klass"]
+        s["older_flags"] = flags

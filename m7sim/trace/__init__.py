@@ -1,0 +1,1 @@
+"""What a run executed: capture by native hooks, address reconstruction, the chunk format."""

@@ -1,0 +1,19 @@
+@ The same with a store.
+    ldr   r5, =0x20000100
+    movs  r6, #1
+    movs  r7, #2
+    movs  r3, #0
+    movs  r2, #0
+    cmp   r6, r7
+    itt   ne
+    strne r6, [r5]
+    cmpne r6, r6
+    b     1f
+    nop
+1:  movw  r3, #7
+    movw  r2, #9
+    b     2f
+    nop
+2:  movw  r1, #5
+    bx    lr
+    .ltorg

@@ -1,0 +1,377 @@
+"""Record what a machine executes: block ids, and the registers from which addresses follow.
+
+How it works
+------------
+A native hook at the entry of each block (what the engine translates as one piece) looks its
+address up and notes its id, the exit registers of the block before and its own entry registers.
+A block met for the first time goes through Python once: its bytes are decoded, its plan is made
+(see :mod:`m7sim.trace.plan`), and when the plan needs instruction hooks, these are installed and
+the block starts over, before any of it has executed. When the engine translates an address anew,
+the bytes there are compared again: overwritten code becomes a new block.
+
+Limits of the mechanism
+-----------------------
+* What is counted is what the engine starts. A block that faults half-way is replaced, when the
+  run ends, by a block of its executed instructions; the one that faulted is not counted.
+* Instruction limits hold at block boundaries: the run ends before the block that would exceed it.
+* Blocks are the engine's: they end at branches, at pages (4 KiB), and after some hundred
+  instructions; the same code may be entered at several addresses, as several blocks.
+* Code that overwrites the block it stands in is taken as it was when that block was entered.
+* A literal load counts as constant when its word lies in memory that firmware cannot write;
+  changing such a word from outside during a capture goes unnoticed.
+* A predicated access costs an instruction hook, and so does a base that is loaded, used and lost
+  within one block.
+* No memory hook may be active at the same time: it corrupts predicated accesses (unicorn issue
+  2309; ``m7sim doctor`` shows it).
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from m7sim.errors import InputError
+from m7sim.isa.code import Code
+from m7sim.trace import native
+from m7sim.trace.blocks import Blocks, BlockSource, it_conditions
+from m7sim.trace.chunk import Chunk
+from m7sim.trace.linear import ReadWord
+from m7sim.trace.plan import PlanArrays
+from m7sim.trace.sites import HookOwner, SiteHooks
+from m7sim.trace.tables import Buffers, Column, HashTable, State
+
+UNLIMITED = 1 << 62
+_FOUR = (ctypes.c_int64,) * 4
+_SLOW = ctypes.CFUNCTYPE(ctypes.c_int32, *_FOUR)
+
+
+class Engine(HookOwner, Protocol):
+    """What capture needs of the machine's engine."""
+
+    @property
+    def handle(self) -> int: ...
+    @property
+    def reg_read_batch_address(self) -> int: ...
+    @property
+    def core_register_ids(self) -> tuple[int, ...]: ...
+
+    def flush_translations(self) -> None: ...
+    def restart_block(self, address: int, size_bytes: int) -> None: ...
+    def stop(self) -> None: ...
+    def read(self, address: int, size_bytes: int) -> bytes: ...
+    def read_epsr(self) -> int: ...
+    def read_pc(self) -> int: ...
+
+
+class Traced(Protocol):
+    """What executes, and tells its observers."""
+
+    @property
+    def engine(self) -> Engine: ...
+    def attach(self, observer: Any) -> None: ...
+    def detach(self, observer: Any) -> None: ...
+
+
+class Capture:
+    """Attached to a machine, delivers what it executes as chunks.
+
+    Use it as a context manager, or :meth:`close` it: its hooks cost time.
+
+    Parameters
+    ----------
+    machine
+        What executes: a :class:`m7sim.machine.Machine`. Capture becomes an observer of its runs.
+    read_constant
+        Returns the word at an address that firmware cannot write, else None; default: by the
+        machine's board.
+    on_chunk
+        Called with each :class:`Chunk`, in order. What it raises ends the run and is raised again
+        when the run has ended.
+    capacity_blocks
+        Blocks per chunk, at most. Results do not depend on it.
+    max_instructions
+        Ends the run before the block that would exceed it; ``stop_reason`` then says so.
+    """
+
+    def __init__(
+        self,
+        machine: Traced,
+        *,
+        read_constant: ReadWord | None = None,
+        on_chunk: Callable[[Chunk], None] | None = None,
+        capacity_blocks: int = 1 << 16,
+        max_instructions: int | None = None,
+    ) -> None:
+        self.on_chunk = on_chunk
+        self.stop_reason: str | None = None
+        self._machine = machine
+        engine = self._engine = machine.engine
+        self._blocks = Blocks(read_constant or constants_of(machine))
+        self._error: BaseException | None = None
+        self._undecodable: tuple[BlockSource, InputError] | None = None
+        self._limit = UNLIMITED if max_instructions is None else max_instructions
+        self._parked: int | None = None
+        self._hooks: list[int] = []
+
+        state = self._state = State()
+        self._ids = HashTable(state, native.HASH_KEYS, native.HASH_IDS, native.HASH_MASK)
+        self._bytes = Column(state, native.BLOCK_BYTES)
+        self._count = Column(state, native.BLOCK_COUNT)
+        self._registers = Column(state, native.REGISTERS)
+        self._registers_first = Column(state, native.REGISTERS_FIRST)
+        self._entry_count = Column(state, native.ENTRY_COUNT)
+        self._exit_count = Column(state, native.EXIT_COUNT)
+        self._buffers = Buffers(state, capacity_blocks)
+        self._sites = SiteHooks(engine, state)
+        self._slow_pointer = _SLOW(self._slow)
+        self._read_batch = _SLOW(engine.reg_read_batch_address)
+        state[native.SLOW] = ctypes.cast(self._slow_pointer, ctypes.c_void_p).value or 0
+        state[native.READ_BATCH] = engine.reg_read_batch_address
+        state[native.ENGINE] = engine.handle
+        state[native.BUDGET] = self._limit
+        self._attach()
+
+    @property
+    def code(self) -> Code:
+        return self._blocks.code
+
+    @property
+    def blocks(self) -> Blocks:
+        return self._blocks
+
+    def plan(self) -> PlanArrays:
+        """How to resolve chunks: covers every block met so far."""
+        return self._blocks.plan()
+
+    @property
+    def instructions(self) -> int:
+        """Instructions counted so far, a started block as a whole."""
+        return self._limit - (self._state[native.BUDGET] if self._parked is None else self._parked)
+
+    def _attach(self) -> None:
+        engine, state = self._engine, self._state
+        self._hooks = [
+            engine.hook_add_native("block", native.on_block.address, state.address),
+            engine.hook_add_native("translation", native.on_translation.address, state.address),
+        ]
+        engine.flush_translations()
+        self._machine.attach(self)
+
+    def close(self) -> None:
+        """Remove all hooks."""
+        if not self._hooks:
+            return
+        self._machine.detach(self)
+        self._sites.remove()
+        for hook in self._hooks:
+            self._engine.hook_del(hook)
+        self._hooks = []
+        self._engine.flush_translations()
+
+    def __enter__(self) -> Capture:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.close()
+
+    # Observer of the machine's runs
+
+    def before_run(self) -> None:
+        """Prepare for a run: the first block is compared with memory again."""
+        self._state[native.HALTED] = 0
+        self.stop_reason = None
+        self._ask_at_next_block()
+
+    def before_host_call(self) -> None:
+        """Take the exit registers of the current block, before Python changes registers."""
+        self._take_exit()
+
+    def after_run(self) -> None:
+        """Deliver what is left; raise what a callback raised.
+
+        Raises
+        ------
+        BaseException
+            Whatever ``on_chunk`` or decoding raised during the run.
+        """
+        if not self._state[native.HALTED]:
+            self._trim()
+        self._take_exit()
+        error, self._error = self._error, None
+        if error is not None:
+            raise error
+        self._deliver()
+        undecodable, self._undecodable = self._undecodable, None
+        if undecodable is not None:
+            source, reason = undecodable
+            if not source.address <= self._engine.read_pc() < source.address + len(source.data):
+                raise reason  # else the machine tells about the fault there
+
+    def unexecuted_block(self) -> None:
+        """Take back the block that was reported last: a signal stopped it, it comes again."""
+        self._trim()
+
+    def last_block_address(self) -> int | None:
+        """Return where the last recorded block begins."""
+        n = self._state[native.N_BLOCKS]
+        if n == 0:
+            return None
+        return self._blocks.sources[int(self._buffers.blocks[n - 1])].address
+
+    def deliver_finished(self) -> None:
+        """Deliver all blocks but the one that is executing (for a clock read by firmware)."""
+        state = self._state
+        last = state[native.LAST]
+        if last < 0 or state[native.N_BLOCKS] == 0:
+            self._deliver()
+        elif state[native.N_BLOCKS] > 1:
+            chunk = self._buffers.take(keep_values=self._entry_count[last])
+            if self.on_chunk:
+                self.on_chunk(chunk)
+
+    def stop(self, reason: str) -> None:
+        """End the run before the next block; to be called from ``on_chunk``."""
+        self.stop_reason = reason
+        self._state[native.HALTED] = 1
+        self._engine.stop()
+
+    # The slow path of the block hook
+
+    def _slow(self, address: int, size_bytes: int, _c: int, _d: int) -> int:
+        try:
+            return self._look(address, size_bytes)
+        except BaseException as error:  # through native code; raised again in after_run
+            self._error = error
+            self._state[native.HALTED] = 1
+            self._engine.stop()
+            return -1
+
+    def _look(self, address: int, size_bytes: int) -> int:
+        if self._parked is not None:
+            self._state[native.BUDGET], self._parked = self._parked, None
+        if self._undecodable is not None:
+            raise self._undecodable[1]
+        if self._buffers.full:
+            self._take_exit()
+            self._deliver()
+            if self._state[native.HALTED]:
+                return -1
+        if size_bytes == 0:  # nothing to execute: the engine is about to raise a fault
+            return -1
+        block = self._ids.get(address)
+        if block is None or block < 0 or self._bytes[block] != size_bytes:
+            block = self._identify(address, size_bytes)
+            if block is None:
+                return -1
+            if self._sites.install(self._blocks.plans[block].sites, self._engine.core_register_ids):
+                self._engine.restart_block(address, size_bytes)
+                return -1
+            self._ids.put(address, block)
+        if self._state[native.BUDGET] < self._count[block]:
+            self.stop("instructions")
+            return -1
+        return block
+
+    def _identify(self, address: int, size_bytes: int) -> int | None:
+        """Find or add the block that stands at an address now; None if it cannot be decoded."""
+        data = self._engine.read(address, size_bytes)
+        source = BlockSource(address, data, it_conditions(self._engine.read_epsr()))
+        block = self._blocks.find(source)
+        if block is None:
+            try:
+                block = self._blocks.add(source)
+            except InputError as error:
+                # Wild jumps lead to such code. If the engine faults in it, that is what is told;
+                # if it gets through, this error is, at the next block or at the end.
+                self._undecodable = source, error
+                self._take_exit()
+                self._ask_at_next_block()
+                return None
+            self._enter(block)
+        return block
+
+    def _enter(self, block: int) -> None:
+        """Tell the native side about a new block."""
+        plan = self._blocks.plans[block]
+        ids = self._engine.core_register_ids
+        self._bytes.append(len(self._blocks.sources[block].data))
+        self._count.append(self.code.blocks[block][1])
+        self._registers_first.append(len(self._registers))
+        self._entry_count.append(len(plan.entry))
+        self._exit_count.append(len(plan.exit))
+        for register in plan.entry + plan.exit:
+            self._registers.append(ids[register])
+
+    # Ends of blocks, of chunks, of runs
+
+    def _ask_at_next_block(self) -> None:
+        if self._parked is None:
+            self._parked = self._state[native.BUDGET]
+            self._state[native.BUDGET] = -1
+
+    def _take_exit(self) -> None:
+        state = self._state
+        last = state[native.LAST]
+        if last < 0:
+            return
+        state[native.LAST] = -1
+        n = self._exit_count[last]
+        if n:
+            first = self._registers_first[last] + self._entry_count[last]
+            position = state[native.N_VALUES]
+            self._read_batch(
+                state[native.ENGINE],
+                state[native.REGISTERS] + 4 * first,
+                state[native.VALUE_POINTERS] + 8 * position,
+                n,
+            )
+            state[native.N_VALUES] = position + n
+
+    def _trim(self) -> None:
+        """Cut the last block down to what of it has executed, which may be nothing.
+
+        A block that did not end has the pc in it: a fault, or a stop from outside. (The engine
+        reports a block before it looks whether it has been stopped.)
+        """
+        state = self._state
+        last, pc = state[native.LAST], self._engine.read_pc()
+        if last < 0:
+            return
+        offset = pc - self._blocks.sources[last].address
+        if not 0 <= offset < self._bytes[last]:
+            return
+        first, count = self.code.blocks[last]
+        executed = 0
+        while self.code.instructions[first + executed].address < pc:
+            executed += 1
+        state[native.BUDGET] += count - executed
+        if executed == 0:
+            state[native.N_BLOCKS] -= 1
+            state[native.N_VALUES] -= self._entry_count[last]
+            state[native.N_EVENTS] = self._buffers.first_event(state[native.N_BLOCKS])
+            state[native.LAST] = -1
+            return
+        part = self._blocks.add_executed_part(last, executed)
+        self._enter(part)
+        self._buffers.blocks[state[native.N_BLOCKS] - 1] = part
+        state[native.LAST] = part
+        self._take_exit()
+
+    def _deliver(self) -> None:
+        if self._state[native.N_BLOCKS]:
+            chunk = self._buffers.take()
+            if self.on_chunk:
+                self.on_chunk(chunk)
+
+
+def constants_of(machine: Any) -> ReadWord:
+    """Read words of the memory that firmware on this machine's board cannot write."""
+
+    def read(address: int) -> int | None:
+        region = machine.board.region_at(address)
+        if region is None or region.writable or not region.executable:
+            return None
+        return int.from_bytes(machine.engine.read(address, 4), "little")
+
+    return read

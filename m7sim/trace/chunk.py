@@ -1,0 +1,99 @@
+"""A chunk: what a stretch of execution recorded; and the addresses that follow from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from m7sim.isa.code import NO_ACCESS
+from m7sim.jit import kernel
+from m7sim.trace.plan import PlanArrays
+
+_NO_ACCESS = np.uint32(NO_ACCESS)
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A piece of a run: whole blocks in the order of execution.
+
+    Attributes
+    ----------
+    blocks
+        int32[n], ids into the run's ``Code``.
+    values
+        uint32[…]: per block its entry registers, then its exit registers, as its plan lists them.
+    site_block
+        int32[e], position in ``blocks`` of each site event; ascending.
+    site_pc
+        uint32[e], address of the instruction that fired.
+    site_address
+        uint32[e], the address it accessed.
+    """
+
+    blocks: NDArray[np.int32]
+    values: NDArray[np.uint32]
+    site_block: NDArray[np.int32]
+    site_pc: NDArray[np.uint32]
+    site_address: NDArray[np.uint32]
+
+    @property
+    def stored_bytes(self) -> int:
+        return sum(getattr(self, name).nbytes for name in self.__slots__)
+
+
+def resolve(chunk: Chunk, plan: PlanArrays) -> NDArray[np.uint32]:
+    """Reconstruct the start address of every access of a chunk.
+
+    Returns
+    -------
+    numpy.ndarray
+        uint32[m]: for every block in order, for every instruction with memory in row order, its
+        start address, or ``NO_ACCESS`` when it is predicated and did not happen.
+    """
+    first = plan.access_first
+    out = np.empty(int((first[chunk.blocks + 1] - first[chunk.blocks]).sum()), np.uint32)
+    _resolve(
+        chunk.blocks, chunk.values, chunk.site_block, chunk.site_pc, chunk.site_address, plan, out
+    )
+    return out
+
+
+@kernel
+def _resolve(
+    blocks: NDArray[np.int32],
+    values: NDArray[np.uint32],
+    site_block: NDArray[np.int32],
+    site_pc: NDArray[np.uint32],
+    site_address: NDArray[np.uint32],
+    plan: PlanArrays,
+    out: NDArray[np.uint32],
+) -> None:
+    value = 0
+    event = 0
+    row = 0
+    for n in range(blocks.size):
+        block = blocks[n]
+        for access in range(plan.access_first[block], plan.access_first[block + 1]):
+            site = plan.site[access]
+            if site < 0:
+                address = np.int64(plan.constant[access])
+                for term in range(plan.term_first[access], plan.term_first[access + 1]):
+                    address += np.int64(plan.term_coefficient[term]) * np.int64(
+                        values[value + plan.term_value[term]]
+                    )
+                out[row] = np.uint32(address & 0xFFFFFFFF)
+            else:
+                # Events of instructions that another block needed as sites are passed over.
+                while event < site_block.size and site_block[event] == n and site_pc[event] < site:
+                    event += 1
+                if event < site_block.size and site_block[event] == n and site_pc[event] == site:
+                    out[row] = site_address[event]
+                    event += 1
+                else:
+                    out[row] = _NO_ACCESS
+            row += 1
+        while event < site_block.size and site_block[event] == n:
+            event += 1
+        value += plan.values[block]
