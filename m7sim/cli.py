@@ -247,7 +247,8 @@ def _run(arguments: argparse.Namespace) -> int:
 
 def _run_exit_code(result: RunResult) -> int:
     if result.stop_reason in {"max_instructions", "max_cycles"}:
-        _complain(f"limit reached: {result.message}")
+        option = "--" + result.stop_reason.replace("_", "-")
+        _complain(f"{result.message}. Raise {option} to get further")
         return EXIT_LIMIT
     if result.exit_code:
         _complain(f"the firmware ended with exit code {result.exit_code}")
@@ -256,17 +257,43 @@ def _run_exit_code(result: RunResult) -> int:
 
 
 def _net(arguments: argparse.Namespace) -> int:
-    from m7sim.nets import cifar10_run
+    from m7sim.nets import cifar10, published, run
+    from m7sim.report import document, figure, network, progress
+    from m7sim.report.layout import Style
 
-    code: int = cifar10_run.command(arguments, write=_write)
-    return code
+    net, image, image_name = cifar10.choose(arguments.weights, arguments.image)
+    with progress.bar("running the network") as on_layer:
+        done = run.run(
+            net,
+            image,
+            image_name=image_name,
+            board=arguments.board,
+            core=arguments.core,
+            clock_hz=arguments.clock,
+            on_layer=on_layer,
+        )
+    silicon = published.cifar10()
+    beside = silicon if network.fits(done, silicon) else None
+    if arguments.json:
+        report = document.to_json(network.document(done, beside))
+    else:
+        style = Style.of_stream(sys.stdout if arguments.output == "-" else None)
+        report = network.render(done, beside, style=style)
+    if arguments.figure:
+        figure.network(done, beside, Path(arguments.figure))
+    _write(arguments.output, report)
+    return 0 if done.total.matches else EXIT_CHECK
 
 
 def _core(arguments: argparse.Namespace) -> int:
     from m7sim.report import core_table
+    from m7sim.report.layout import Style
 
     report, complete = core_table.report(
-        arguments.core, check=arguments.check, as_json=arguments.json
+        arguments.core,
+        check=arguments.check,
+        as_json=arguments.json,
+        style=Style.of_stream(sys.stdout if arguments.output == "-" else None),
     )
     _write(arguments.output, report)
     return 0 if complete else EXIT_CHECK
@@ -274,9 +301,12 @@ def _core(arguments: argparse.Namespace) -> int:
 
 def _doctor(arguments: argparse.Namespace) -> int:
     from m7sim.report import doctor
+    from m7sim.report.layout import Style
 
     report, healthy = doctor.report(
-        force_memory_hooks=arguments.force_memory_hooks, as_json=arguments.json
+        force_memory_hooks=arguments.force_memory_hooks,
+        as_json=arguments.json,
+        style=Style.of_stream(sys.stdout if arguments.output == "-" else None),
     )
     _write(arguments.output, report)
     return 0 if healthy else EXIT_CHECK

@@ -7,15 +7,19 @@ cycles. Timing a saved trace later (`replay`) goes through the same code and giv
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
+
+from numpy.typing import NDArray
 
 from m7sim.board import Board
 from m7sim.core import Core
 from m7sim.elf import Image
 from m7sim.errors import InputError
-from m7sim.machine import Machine, Stop
+from m7sim.machine import Buffer, Machine, Stop
 from m7sim.profile.accounts import Accounts
 from m7sim.profile.configure import configuration
 from m7sim.profile.result import CallResult, Configuration, RunResult
@@ -23,10 +27,13 @@ from m7sim.trace.capture import Capture
 from m7sim.trace.chunk import Chunk
 from m7sim.units import format_count
 
+TraceWriter = Any
+
 CHUNK_BLOCKS = 1 << 16
 # With a limit on cycles, chunks are shorter: the limit is looked at once per chunk.
 LIMITED_CHUNK_BLOCKS = 1 << 11
 CONSOLE_BYTES = 1 << 24  # of the firmware's output that a result keeps
+
 
 class Interrupted(KeyboardInterrupt):
     """Ctrl-C during a run; ``result`` is what was reached."""
@@ -36,16 +43,51 @@ class Interrupted(KeyboardInterrupt):
         self.result = result
 
 
+class _Console:
+    """Keeps what the firmware prints and passes it on."""
+
+    def __init__(self, stream: IO[bytes] | None) -> None:
+        self.stream = stream
+        self.kept = bytearray()
+
+    def write(self, data: bytes) -> int:
+        self.kept += data[: max(0, CONSOLE_BYTES - len(self.kept))]
+        if self.stream is not None:
+            self.stream.write(data)
+        return len(data)
+
+    def flush(self) -> None:
+        if self.stream is not None:
+            self.stream.flush()
+
+
 class Session:
     """One machine, what records it, and what times the record."""
 
-    def __init__(self, firmware: Firmware, max_instructions: int | None, chunk_blocks: int) -> None:
-        self.machine = Machine(firmware.image, firmware.board, files=firmware.files)
+    def __init__(
+        self,
+        firmware: Firmware,
+        *,
+        max_instructions: int | None = None,
+        max_cycles: int | None = None,
+        arguments: str = "",
+        stdout: IO[bytes] | None = None,
+        stdin: IO[bytes] | None = None,
+    ) -> None:
+        self.console = _Console(stdout)
+        self.machine = Machine(
+            firmware.image,
+            firmware.board,
+            files=firmware.files,
+            arguments=arguments,
+            stdout=cast(IO[bytes], self.console),
+            stdin=stdin,
+        )
         self.capture = Capture(
             self.machine.engine,
             self._read_constant,
             on_chunk=self._on_chunk,
-            capacity_blocks=chunk_blocks,
+            capacity_blocks=CHUNK_BLOCKS if max_cycles is None else LIMITED_CHUNK_BLOCKS,
             max_instructions=max_instructions,
         )
         self.accounts: Accounts | None = None
@@ -53,7 +95,7 @@ class Session:
             self.accounts = Accounts(
                 firmware.image, firmware.board, firmware.core, self.capture.code
             )
-        self.max_cycles: int | None = None
+        self.max_instructions, self.max_cycles = max_instructions, max_cycles
         self.writer: TraceWriter | None = None
         self.machine.cycle_source = self._cycles
         self.machine.attach(self.capture)
@@ -88,24 +130,6 @@ class Session:
         return self.accounts.total_cycles
 
 
-class _Console:
-    """Keeps what the firmware prints and passes it on."""
-
-    def __init__(self, stream: IO[bytes] | None) -> None:
-        self.stream = stream
-        self.kept = bytearray()
-
-    def write(self, data: bytes) -> int:
-        self.kept += data[: max(0, CONSOLE_BYTES - len(self.kept))]
-        if self.stream is not None:
-            self.stream.write(data)
-        return len(data)
-
-    def flush(self) -> None:
-        if self.stream is not None:
-            self.stream.flush()
-
-
 class Firmware:
     """An ELF on a board; made by `load`.
 
@@ -133,6 +157,29 @@ class Firmware:
         """Return memory at a symbol or an address."""
         address = self.image.symbol(place).address if isinstance(place, str) else place
         return self.machine.read(address, size_bytes)
+
+    @contextmanager
+    def constants(
+        self, *arrays: NDArray[Any], region: str = "FLASH"
+    ) -> Iterator[dict[int, Buffer]]:
+        """Keep arrays in a memory for the time of some calls, as an application links them.
+
+        Gives the buffers by ``id`` of the array; a buffer is passed where a pointer is wanted.
+
+        Raises
+        ------
+        InputError
+            If there is no such region or no room in it.
+        """
+        buffers: dict[int, Buffer] = {}
+        try:
+            for array in arrays:
+                if id(array) not in buffers:
+                    buffers[id(array)] = self.machine.alloc(array, region)
+            yield buffers
+        finally:
+            for buffer in buffers.values():
+                buffer.free()
 
     def configuration(
         self, *, entry: str | None = None, arguments: str = "", warm: bool = False
@@ -184,13 +231,14 @@ class Firmware:
         if entry is not None:
             self.image.symbol(entry)
         self._drop()
-        chunk_blocks = CHUNK_BLOCKS if max_cycles is None else LIMITED_CHUNK_BLOCKS
-        session = self._session = Session(self, max_instructions, chunk_blocks)
-        session.max_cycles = max_cycles
-        console = _Console(stdout)
-        session.machine.console.stdout = console  # type: ignore[assignment]
-        session.machine.console.stdin = stdin
-        session.machine.arguments = arguments
+        session = self._session = Session(
+            self,
+            max_instructions=max_instructions,
+            max_cycles=max_cycles,
+            arguments=arguments,
+            stdout=stdout,
+            stdin=stdin,
+        )
         plan = self.configuration(entry=entry, arguments=arguments)
         if trace is not None:
             session.writer = TraceWriter(session.capture, self.image, asdict(plan))
@@ -203,16 +251,15 @@ class Firmware:
             else:
                 stop = session.machine.run_from_entry(entry)
         except KeyboardInterrupt:
-            raise Interrupted(self._run_result(plan, session, stop, console)) from None
-        finally:
-            session.max_cycles = None
-            session.machine.console.stdout = session.machine.console.stdin = None
+            raise Interrupted(self._run_result(plan, session, stop)) from None
         if session.writer is not None and trace is not None:
             session.writer.save(Path(trace))
             session.writer = None
-        return self._run_result(plan, session, stop, console)
+        return self._run_result(plan, session, stop)
 
-    def call(self, name: str | int, *arguments: Any, warm: bool = False, **options: Any) -> CallResult:
+    def call(
+        self, name: str | int, *arguments: Any, warm: bool = False, **options: Any
+    ) -> CallResult:
         """Call a function by the procedure call standard.
 
         Parameters
@@ -225,14 +272,14 @@ class Firmware:
         warm
             Keep caches and predictors as the last run or call left them. Memory is kept anyway.
         **options
-            As of `Machine.call`: ``place`` and the like.
+            As of `Machine.call`: ``place`` (region for the arrays), ``alignment_bytes``.
 
         Raises
         ------
         InputError
             If an argument does not fit the prototype.
         FirmwareError
-            If the function faults.
+            If the function faults, overflows the stack or ends the program.
         """
         session = self._ready()
         if session.accounts is not None:
@@ -256,7 +303,7 @@ class Firmware:
 
     def _ready(self) -> Session:
         if self._session is None:
-            self._session = Session(self, None, CHUNK_BLOCKS)
+            self._session = Session(self)
         return self._session
 
     def _drop(self) -> None:
@@ -272,9 +319,7 @@ class Firmware:
             "stalls": {}, "profile": None, "statistics": {}, "rows": (),
         }  # fmt: skip
 
-    def _run_result(
-        self, plan: Configuration, session: Session, stop: Stop | None, console: _Console
-    ) -> RunResult:
+    def _run_result(self, plan: Configuration, session: Session, stop: Stop | None) -> RunResult:
         figures = self._figures(session, session.capture.instructions)
         reason, message = self._reason(session, stop, figures)
         exit_code = stop.exit_code if stop is not None and stop.reason == "exit" else None
@@ -282,7 +327,7 @@ class Firmware:
             exit_code = 0
         return RunResult(
             configuration=plan, **figures, stop_reason=reason, message=message,
-            exit_code=exit_code, console=bytes(console.kept),
+            exit_code=exit_code, console=bytes(session.console.kept),
         )  # fmt: skip
 
     def _reason(
@@ -298,14 +343,16 @@ class Firmware:
             return "waiting", f"the firmware {stop.detail}, and none ever comes"
         where = self._place(stop.pc)
         if session.capture.stop_reason == "instructions":
-            count = format_count(figures["instructions"])
-            return "max_instructions", f"max_instructions reached after {count} {where}"
+            limit, count = session.max_instructions or 0, figures["instructions"]
+            return "max_instructions", (
+                f"limit of {format_count(limit)} instructions reached "
+                f"after {format_count(count)} {where}"
+            )
         if session.capture.stop_reason == "cycles":
-            count = format_count(figures["cycles"])
-            return (
-                "max_cycles",
-                f"max_cycles reached after {count} {where} "
-                f"(looked at every {LIMITED_CHUNK_BLOCKS} blocks)",
+            limit, count = session.max_cycles or 0, figures["cycles"]
+            return "max_cycles", (
+                f"limit of {format_count(limit)} cycles reached after {format_count(count)} "
+                f"{where}; it is looked at every {LIMITED_CHUNK_BLOCKS} blocks"
             )
         return "stopped", f"stopped {where} {stop.detail}".rstrip()
 

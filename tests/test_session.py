@@ -23,7 +23,7 @@ def elf() -> Path:
     return toolchain.build(
         [DATA / "session.c"],
         linker_script=DATA / "session.ld",
-        flags=("-O2", "-g3", "-ffreestanding"),
+        flags=("-O2", "-g3", "-ffreestanding", "-fno-optimize-sibling-calls"),
         link_flags=("-nostdlib",),
     )
 
@@ -139,7 +139,7 @@ def test_wrong_arguments(firmware: Firmware, arguments: tuple, message: str) -> 
 
 
 def test_wrong_function(firmware: Firmware) -> None:
-    with pytest.raises(ElfError, match="fibb.*fib"):
+    with pytest.raises(ElfError, match=r"fibb.*fib"):
         firmware.call("fibb", 3)
 
 
@@ -171,3 +171,12 @@ def test_replay_gives_the_same_cycles(elf: Path, tmp_path: Path) -> None:
     assert live.profile is not None
     assert replayed.profile.functions == live.profile.functions
     assert replayed.profile.lines == live.profile.lines
+
+
+def test_constants_stay_in_flash(firmware: Firmware) -> None:
+    a, b = np.arange(40, dtype=np.int16), np.arange(40, dtype=np.int16)[::-1].copy()
+    with firmware.constants(a, region="FLASH") as buffers:
+        result = firmware.call("dot", buffers[id(a)], b, 40)
+        assert 0x0800_0000 <= buffers[id(a)].address < 0x0810_0000
+    assert result.value == int(np.dot(a.astype(int), b.astype(int)))
+    assert result.statistics["dcache_misses"] > 0

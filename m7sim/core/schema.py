@@ -114,7 +114,7 @@ class Tables:
 
 def nearest(word: str, valid: Collection[str]) -> str:
     """Return advice that names the valid word most like ``word``, or all if none is."""
-    close = difflib.get_close_matches(word, list(valid), n=1, cutoff=0.5)
+    close = difflib.get_close_matches(word, list(valid), n=1)
     if close:
         return f"Did you mean {close[0]!r}?"
     return f"Valid: {', '.join(sorted(valid))}"
@@ -138,31 +138,48 @@ class Reader:
     def tables(self) -> Tables:
         """Read everything; rows may refer to rows of sections read before."""
         self.keys(self.document, _TOP, ("name", *_TOP[2:]), "")
-        self.sources = dict(self.document["sources"])
+        self.sources = {name: str(text) for name, text in self.section("sources").items()}
         self.parameters = self.read_parameters()
-        self.units = {name: self.unit(name, row) for name, row in self.document["units"].items()}
+        self.units = {name: self.unit(name, row) for name, row in self.section("units").items()}
         roles = self.roles()
-        self.latencies = {n: self.latency(n, row) for n, row in self.document["latency"].items()}
+        self.latencies = {n: self.latency(n, row) for n, row in self.section("latency").items()}
         self.classes = self.read_classes()
         self.latency_row(WRITEBACK, "latency", frozenset({"core"}))
         self.refuse_unused()
-        pairs = tuple(self.pair(n, row) for n, row in enumerate(self.document["pair"], 1))
         return Tables(
             name=str(self.document["name"]),
             description=str(self.document.get("description", "")),
             sources=self.sources,
             parameters=self.parameters,
             units=self.units,
-            pairs=pairs,
-            early_blocks=tuple(
-                self.early_block(n, row) for n, row in enumerate(self.document["early_block"], 1)
-            ),
+            pairs=tuple(self.pair(n, row) for n, row in self.rows("pair")),
+            early_blocks=tuple(self.early_block(n, row) for n, row in self.rows("early_block")),
             roles=roles,
             latencies=self.latencies,
             classes=self.classes,
         )
 
     # -- small readers -----------------------------------------------------------------------
+
+    def section(self, name: str) -> Mapping[str, Any]:
+        section = self.document[name]
+        if not isinstance(section, Mapping):
+            raise self.fail(f"expected a table, found {section!r}", name)
+        return section
+
+    def rows(self, name: str) -> enumerate[Any]:
+        rows = self.document[name]
+        if not isinstance(rows, list):
+            raise self.fail(f"expected rows headed [[{name}]], found {rows!r}", name)
+        return enumerate(rows, 1)
+
+    def words(self, value: Any, valid: Mapping[str, Any], kind: str, place: str) -> list[str]:
+        """Check a list of names."""
+        if not isinstance(value, list):
+            raise self.fail(f"expected a list of {kind} names, found {value!r}", place)
+        for word in value:
+            self.one_of(word, valid, kind, place)
+        return value
 
     def keys(
         self, row: Any, allowed: Collection[str], needed: Collection[str], place: str
@@ -207,7 +224,7 @@ class Reader:
     # -- sections ----------------------------------------------------------------------------
 
     def read_parameters(self) -> dict[str, ParameterRow]:
-        section = self.document["parameters"]
+        section = self.section("parameters")
         self.keys(section, Parameters._fields, Parameters._fields, "parameters")
         out = {}
         for name, row in section.items():
@@ -226,19 +243,15 @@ class Reader:
         section = self.keys(self.document["roles"], ROLES, ROLES, "roles")
         return self.read_columns(section, "roles")
 
-    def read_columns(self, section: Mapping[str, Any], place: str) -> dict[Role, Column]:
-        return {
-            self.one_of(role, ROLES, "role", place): self.one_of(column, COLUMNS, "column", place)
-            for role, column in section.items()
-        }
+    def read_columns(self, section: Any, place: str) -> dict[Role, Column]:
+        section = self.keys(section, ROLES, (), place)
+        return {ROLES[r]: self.one_of(c, COLUMNS, "column", place) for r, c in section.items()}
 
     def latency(self, name: str, row: Any) -> LatencyRow:
         place = f"latency.{name}"
         row, provenance = self.row(row, ("cycles",), (), place)
-        cycles = {
-            self.one_of(column, COLUMNS, "column", place): self.number(value, place, MAX_CYCLES)
-            for column, value in row["cycles"].items()
-        }
+        figures = self.keys(row["cycles"], COLUMNS, (), place)
+        cycles = {COLUMNS[c]: self.number(v, place, MAX_CYCLES) for c, v in figures.items()}
         return LatencyRow(cycles, provenance)
 
     def latency_row(self, name: Any, place: str, kinds: Collection[str]) -> str:
@@ -255,7 +268,7 @@ class Reader:
         return str(name)
 
     def read_classes(self) -> dict[str, ClassRow]:
-        section = self.document["class"]
+        section = self.section("class")
         for name in section:
             if name not in CLASSES:
                 raise self.fail(
@@ -294,7 +307,7 @@ class Reader:
             issue=self.one_of(row["issue"], _names(Issue), "issue rule", place),
             issue_cycles=1 if transfers else self.number(row["issue_cycles"], place, MAX_CYCLES),
             transfers=transfers,
-            uses=tuple(self.uses(row["uses"], place)),
+            uses=tuple(self.words(row["uses"], self.units, "unit", place)),
             early=early,
             reads=self.read_columns(row.get("reads", {}), place),
             latency=latency,
@@ -306,20 +319,11 @@ class Reader:
             provenance=provenance,
         )
 
-    def uses(self, names: Any, place: str) -> list[str]:
-        if not isinstance(names, list):
-            raise self.fail(f"uses has to be a list of units, found {names!r}", place)
-        for name in names:
-            self.one_of(name, self.units, "unit", place)
-        return names
-
     def side(self, row: Any, place: str) -> frozenset[str]:
         row = self.keys(row, ("uses", "classes"), (), place)
-        units = set(self.uses(row.get("uses", []), place))
-        for name in row.get("classes", []):
-            self.one_of(name, self.classes, "instruction class", place)
+        units = set(self.words(row.get("uses", []), self.units, "unit", place))
         chosen = {name for name, r in self.classes.items() if units & set(r.uses)}
-        chosen |= set(row.get("classes", []))
+        chosen |= set(self.words(row.get("classes", []), self.classes, "class", place))
         if not chosen:
             raise self.fail("no instruction class matches", place)
         return frozenset(chosen)
@@ -338,6 +342,9 @@ class Reader:
         place = f"early_block {number}"
         row, provenance = self.row(row, ("classes", "partner_uses"), (), place)
         classes = self.side({"classes": row["classes"]}, place)
+        for name in sorted(classes):
+            if self.classes[name].early == Early.NO:
+                raise self.fail(f"class {name!r} never runs early", place)
         partners = self.side({"uses": row["partner_uses"]}, place)
         return EarlyBlock(classes, partners, provenance)
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from m7sim.core.columns import Column, Early, Issue
+from m7sim.core.columns import Column, Issue
 from m7sim.core.parameters import Parameters
 from m7sim.core.schema import WRITEBACK, LatencyRow, Tables
 from m7sim.isa.classes import CLASS_INDEX, CLASSES
@@ -31,7 +31,7 @@ class CoreTable(NamedTuple):
 
     - *Operands*: instruction ``k`` may issue in ``cycle`` if for every read ``(register, role)``
       ``ready[register, read_column[k, role]] <= cycle``. Column ``NONE`` is always ready.
-    - *Early execution*: a class with ``early[k] != NO`` runs early if the slot suits
+    - *Early execution*: a class with ``early[k] != Early.NO`` runs early if the slot suits
       (``OLDER_SLOT``: issued as older or alone), ``early_blocked[k, partner]`` is 0 for the
       instruction it shares the cycle with, and all its reads are ready in column ``EARLY`` instead
       of ``LATE`` (other columns as they are). Else it runs late, with its reads as above.
@@ -121,7 +121,6 @@ def _early_blocked(tables: Tables) -> U8:
     out = np.zeros((len(CLASSES), len(CLASSES)), np.uint8)
     for block in tables.early_blocks:
         for name in block.classes:
-            assert tables.classes[name].early != Early.NO
             for partner in block.partners:
                 out[CLASS_INDEX[name], CLASS_INDEX[partner]] = 1
     return out

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from m7sim.machine.call import RETURN_ADDRESS, Buffer, CallResult
 from m7sim.machine.engine import Engine
-from m7sim.machine.machine import RETURN_ADDRESS, Machine, Observer, Stop
+from m7sim.machine.machine import Machine, Observer, Stop
 
-__all__ = ["Engine", "Machine", "Observer", "RETURN_ADDRESS", "Stop"]
+__all__ = ["Buffer", "CallResult", "Engine", "Machine", "Observer", "RETURN_ADDRESS", "Stop"]

@@ -5,21 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Literal, Protocol
+from typing import IO, Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from m7sim.board import Board
 from m7sim.elf import Image
 from m7sim.errors import FirmwareError, InputError
 from m7sim.machine import memory
+from m7sim.machine.call import RETURN_ADDRESS, Buffer, CallResult, call_function
 from m7sim.machine.engine import BREAKPOINT, Engine, EngineStop
 from m7sim.machine.faults import Explainer, place
 from m7sim.machine.hostfiles import HostFiles
+from m7sim.machine.marshal import Places
+from m7sim.machine.placement import AUTO, DEFAULT_ALIGNMENT_BYTES, Placement
 from m7sim.machine.semihosting import Exit, Semihosting, StreamConsole
 from m7sim.machine.system import ReadyRegisters, SystemRegisters
-
-# Where calls and entry functions return to: the vendor area of the system map (Armv7-M ARM, B3.1)
-# below the addresses that mean exception return; nothing is ever mapped there.
-RETURN_ADDRESS = 0xEFFF_FFF0
 
 _SEMIHOSTING = 0xAB
 
@@ -102,6 +104,8 @@ class Machine:
         self._explainer = Explainer(self.engine, image, board)
         self._detail = ""
         self.initialised = False
+        self.generation = 0  # counts resets
+        self.placement = Placement(board, image, self.stack_top)
         memory.map_board(self.engine, board, self.system, self._ready)
         self.reset()
 
@@ -131,6 +135,8 @@ class Machine:
         memory.load(self.engine, self.board, self.image)
         self.engine.write_register("sp", self.stack_top)
         self.initialised = False
+        self.generation += 1
+        self.placement.clear()
         self.semihosting = Semihosting(
             self, HostFiles(self.console, self._files), self.board.clock_hz, self._cycles,
             self._arguments, self.stack_top,
@@ -170,7 +176,72 @@ class Machine:
     def set_register(self, name: str, value: int) -> None:
         self.engine.write_register(name, value)
 
+    def alloc(
+        self,
+        array: NDArray[Any],
+        region: str = AUTO,
+        *,
+        alignment_bytes: int = DEFAULT_ALIGNMENT_BYTES,
+    ) -> Buffer:
+        """Copy an array into the board's memory, to stay there until freed or reset.
+
+        The buffer can be passed to :meth:`call` for a pointer. Data that the firmware only reads
+        may go to flash as well.
+
+        Raises
+        ------
+        InputError
+            If the region is unknown or lacks room.
+        """
+        array = np.ascontiguousarray(array)
+        flash = region != AUTO and not self.board.region(region).writable
+        span = self.placement.take(
+            array.nbytes, place=region, alignment_bytes=alignment_bytes, writable=not flash,
+            where="alloc",
+        )  # fmt: skip
+        self.initialise()
+        self.write(span.start, array.tobytes())
+        return Buffer(span.start, array.dtype, array.shape, self, span, self.generation)
+
     # Execution -----------------------------------------------------------------------------
+
+    def call(
+        self,
+        function: str | int,
+        *arguments: Any,
+        place: Places = AUTO,
+        alignment_bytes: int = DEFAULT_ALIGNMENT_BYTES,
+    ) -> CallResult:
+        """Call a function by the procedure call standard and wait for its return.
+
+        Arguments are checked against the prototype in the debug information: ints and floats by
+        range; for pointers NumPy arrays (``const`` pointee: in only, otherwise written back),
+        bytes, text, None, addresses, :class:`Buffer`; structs, by value or by pointer, as dicts or
+        objects with its fields. Without debug information every argument is one 32-bit word or an
+        array, and the result is r0 as a signed int.
+
+        Parameters
+        ----------
+        function
+            Name or address.
+        place
+            Region for the buffers of this call, for all or by parameter name or position;
+            ``auto`` is DTCM while it fits, then the SRAMs. They are freed after the call.
+        alignment_bytes
+            Of every buffer.
+
+        Raises
+        ------
+        ElfError
+            If there is no such function.
+        InputError
+            If an argument does not fit its parameter, or a buffer the region.
+        FirmwareError
+            If the function faults, overflows the stack or ends the program.
+        """
+        return call_function(
+            self, function, arguments, place=place, alignment_bytes=alignment_bytes
+        )
 
     def run_from_reset(self) -> Stop:
         """Reset, and run the vector table's reset handler.

@@ -75,6 +75,38 @@ def seeded_image(*, seed: int = SEED) -> Int8:
     return _Bytes(seed + 1).normal(SIDE * SIDE * 3, _TYPICAL_INPUT).reshape(SIDE, SIDE, 3)
 
 
+def choose(weights: str | None, image: str | None) -> tuple[Network, Int8, str]:
+    """Make or load the network and its input as the command line names them.
+
+    Parameters
+    ----------
+    weights
+        An ``.npz`` of weights, or None for seeded ones.
+    image
+        A file of images, ``FILE:N`` for the one with index N; None for one made from a
+        seed.
+
+    Returns
+    -------
+    The network, its int8 input, and where the input comes from, for people.
+
+    Raises
+    ------
+    InputError
+        If a file cannot be used or has no image N.
+    """
+    network = seeded() if weights is None else load(Path(weights))
+    if image is None:
+        return network, seeded_image(), f"made from seed {SEED}"
+    name, _, number = image.rpartition(":")
+    if not (name and number.isdigit()):
+        name, number = image, "0"
+    images = load_images(Path(name), network)
+    if int(number) >= len(images):
+        raise InputError(f"no image {number}: it has {len(images)}, counted from 0", where=name)
+    return network, images[int(number)], f"image {number} of {Path(name).name}"
+
+
 def load(
     path: Path,
     *,

@@ -13,7 +13,7 @@ import numpy as np
 
 from m7sim.errors import CheckError
 from m7sim.nets.network import Network
-from m7sim.ops.kernels import OK, Argument, KernelCall, kernel_elf, prepare
+from m7sim.ops.kernels import OK, kernel_elf, prepare
 from m7sim.ops.layer import Layer
 from m7sim.ops.reference import Int8
 from m7sim.profile.result import Configuration
@@ -131,9 +131,8 @@ def run(
 def _run_layer(firmware: Firmware, layer: Layer, x: Int8, *, warm: bool) -> tuple[Int8, LayerRun]:
     expected = layer.forward(x)
     call = prepare(layer, x)
-    with firmware.constants(*_parameters(layer, call), region="FLASH") as addresses:
-        arguments = [addresses.get(id(a), a) for a in call.arguments]
-        result = firmware.call(call.function, *arguments, warm=warm)
+    place = {name: "FLASH" for name in ("weights", "bias") if layer.weights is not None}
+    result = firmware.call(call.function, *call.arguments, warm=warm, place=place)
     if call.returns_status and result.value != OK:
         raise CheckError(f"{call.function} refused the shape of {layer.name}", where=layer.name)
     run = LayerRun(
@@ -150,17 +149,3 @@ def _run_layer(firmware: Firmware, layer: Layer, x: Int8, *, warm: bool) -> tupl
         matches=bool(np.array_equal(call.output, expected)),
     )
     return call.output, run
-
-
-def _parameters(layer: Layer, call: KernelCall) -> list[Int8]:
-    """Return the arrays among the arguments that an application would link into flash."""
-    if layer.weights is None or layer.bias is None:
-        return []
-    sizes = (layer.weights.size, layer.bias.size)
-    arrays: list[Argument] = list(call.arguments[1:])  # the first is always the input
-    found = [
-        a
-        for a in arrays
-        if isinstance(a, np.ndarray) and a is not call.output and a.dtype == np.int8
-    ]
-    return [a for a, size in zip(found, sizes, strict=True) if a.size == size]

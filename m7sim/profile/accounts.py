@@ -53,7 +53,7 @@ class Accounts:
                 cause.name.lower(): cycles
                 for cause, cycles in sorted(timing.stalls.items(), key=lambda s: (-s[1], s[0]))
             },
-            "profile": Profile.build(self._image, self._code, timing, calls),
+            "profile": Profile(self._image, self._code, timing, calls),
             "statistics": {
                 "branches": int(timing.branches.executed.sum()),
                 "branches_taken": int(timing.branches.taken.sum()),

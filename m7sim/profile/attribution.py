@@ -8,6 +8,7 @@ under a name that says so.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -100,38 +101,43 @@ class LineCost:
     stalls: dict[str, int]
 
 
-@dataclass(frozen=True)
 class Profile:
     """Where the cycles of a run went.
 
-    ``functions`` and ``lines`` are sorted by self cycles, most expensive first (ties by address,
-    then file and line); each sums to the run's totals.
+    The views are worked out when they are first looked at, from copies taken when the profile was
+    made. Functions and lines are sorted by self cycles, most expensive first (ties by address, by
+    file and line); each view sums to the run's totals.
+
+    Parameters
+    ----------
+    image
+        Symbols and line table.
+    code
+        The code that the rows of ``timing`` are of; it may have grown since.
+    timing
+        Executions, issue cycles and stalls per row.
+    calls
+        Inclusive cycles and call counts (`CallTracker.result`).
     """
 
-    instructions: InstructionCosts
-    functions: tuple[FunctionCost, ...]
-    lines: tuple[LineCost, ...]
-    calls: Calls
+    def __init__(self, image: Source, code: Code, timing: RowCosts, calls: Calls) -> None:
+        self._image, self._code, self._timing = image, code, timing
+        self.calls = calls
 
-    @classmethod
-    def build(cls, image: Source, code: Code, timing: RowCosts, calls: Calls) -> Profile:
-        """Attribute the cost of each row.
+    @cached_property
+    def instructions(self) -> InstructionCosts:
+        """Costs by address."""
+        return _by_address(self._code, self._timing)
 
-        Parameters
-        ----------
-        image
-            Symbols and line table.
-        code
-            The code that the rows of ``timing`` are of.
-        timing
-            Executions, issue cycles and stalls per row.
-        calls
-            Inclusive cycles and call counts (`CallTracker.result`).
-        """
-        instructions = _by_address(code, timing)
-        lines = _lines(image, instructions)
-        functions = _functions(image, code, timing, instructions, calls)
-        return cls(instructions, functions, lines, calls)
+    @cached_property
+    def lines(self) -> tuple[LineCost, ...]:
+        """Costs by source line."""
+        return _lines(self._image, self.instructions)
+
+    @cached_property
+    def functions(self) -> tuple[FunctionCost, ...]:
+        """Costs by function."""
+        return _functions(self._image, self._code, self._timing, self.instructions, self.calls)
 
 
 def _by_address(code: Code, timing: RowCosts) -> InstructionCosts:
@@ -234,7 +240,8 @@ def _fallen_into(code: Code, timing: RowCosts, calls: Calls, n: int) -> I64:
     arrays = code.arrays()
     extra = np.zeros(n, np.int64)
     index = calls.functions
-    ran = np.flatnonzero(timing.executions[arrays.block_first] > 0)
+    n_known = int(np.searchsorted(arrays.block_first, len(timing.executions)))
+    ran = np.flatnonzero(timing.executions[arrays.block_first[:n_known]] > 0)
     first, count = arrays.block_first[ran], arrays.block_count[ran]
     last_function = index.of(arrays.address[first + count - 1])
     for block in np.flatnonzero(last_function != index.of(arrays.block_address[ran])):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from importlib.metadata import version
 
 from m7sim import __version__
@@ -49,8 +50,13 @@ def configuration(
         timed=timed,
         not_modelled=NOT_MODELLED,
         guessed_parameters=guessed_parameters(core),
-        versions={"m7sim": __version__, "unicorn": version("unicorn")},
+        versions={"m7sim": __version__, "unicorn": _installed("unicorn")},
     )
+
+
+@cache
+def _installed(package: str) -> str:
+    return version(package)
 
 
 def _revision(board: Board) -> str:

@@ -65,7 +65,7 @@ def _configuration(console: Console, c: Configuration) -> None:
 def _totals(console: Console, result: Result) -> None:
     grid = open_grid()
     if isinstance(result, RunResult):
-        grid.add_row("stopped", result.message)
+        grid.add_row("ended", result.message)
     grid.add_row("instructions", format_count(result.instructions))
     if result.configuration.timed:
         clock = format_hz(result.configuration.clock_hz)

@@ -32,16 +32,17 @@ def lookup(cache: Record, address: int, allocate: int, write_back: int) -> int:
     first = (line & cache["set_mask"]) * cache["ways"]
     cache["clock"] += 1
     cache["accesses"] += 1
-    victim = first
     for entry in range(first, first + cache["ways"]):
         if cache["tag"][entry] == line:
             cache["used"][entry] = cache["clock"]
             cache["dirty"][entry] |= write_back
             return HIT
-        if cache["used"][entry] < cache["used"][victim]:
-            victim = entry
     cache["misses"] += 1
     if allocate:
+        victim = first
+        for entry in range(first + 1, first + cache["ways"]):
+            if cache["used"][entry] < cache["used"][victim]:
+                victim = entry
         cache["write_backs"] += cache["dirty"][victim]
         cache["tag"][victim] = line
         cache["used"][victim] = cache["clock"]

@@ -13,6 +13,8 @@ from m7sim.timing.cache import MISS, lookup
 from m7sim.timing.causes import StallCause
 from m7sim.timing.state import (
     CACHED,
+    CAUSE_BITS,
+    CAUSE_MASK,
     PAGE_SHIFT,
     TCM,
     Record,
@@ -50,7 +52,7 @@ def bring_words(m: Record, s: Record, last_word: int, cycle: int) -> None:
             s["line"] = line
         s["word"] = word
         s["arrival"] = arrival
-        s["word_cause"] = cause
+        s["arrival_wait"] = (arrival << CAUSE_BITS) + CAUSE_MASK - cause
         s["place"] = place
 
 

@@ -6,6 +6,7 @@ from m7sim.core.columns import Column
 from m7sim.jit import kernel
 from m7sim.timing.causes import PairLoss, StallCause
 from m7sim.timing.state import (
+    CAUSE_BITS,
     EARLY_ADD,
     EARLY_ANY,
     FP_CHAINED,
@@ -14,7 +15,7 @@ from m7sim.timing.state import (
     MAC_BARS,
     MAC_BARS_YOUNGER,
     NEVER,
-    NO_CAUSE,
+    NO_WAIT,
     PREDICATED,
     WRITEBACK,
     WRITEBACK_ROW,
@@ -32,34 +33,29 @@ _FP_MAC_LOSS = int(PairLoss.FP_MAC)
 
 
 @kernel
-def operands_ready(m: Record, s: Record, r: Record) -> tuple[int, int]:
-    """Cycle from which all operands are there, and the cause of the one that comes last."""
-    ready = NEVER
-    cause = NO_CAUSE
+def operands_wait(m: Record, s: Record, r: Record) -> int:
+    """Wait for all operands of ``r``."""
+    wait = NO_WAIT
     for k in range(r["n_reads"]):
         reg = r["read_reg"][k]
         column = r["read_column"][k]
-        producer = s["reg_row"][reg]
-        at = s["reg_cycle"][reg] + m["latency"][producer, column]
+        until = (s["reg_cycle"][reg] << CAUSE_BITS) + m["latency"][s["reg_row"][reg], column]
         if s["reg_condition"][reg] != _ALWAYS and column != 0:
-            at = _other_condition(m, s, r["condition"], reg, column, at)
-        if at > ready:
-            ready = at
-            cause = m["latency_cause"][producer, column]
-        elif at == ready:
-            cause = min(cause, m["latency_cause"][producer, column])
-    return ready, cause
+            until += _other_condition(m, s, r, reg, column) << CAUSE_BITS
+        wait = max(wait, until)
+    return wait
 
 
 @kernel
-def _other_condition(m: Record, s: Record, condition: int, reg: int, column: int, at: int) -> int:
-    """Delay a result of a predicated op for a reader under another predicate (m7-core 4)."""
-    if s["reg_condition"][reg] == condition:
-        return at
-    more = (
-        m["predicate_change_beside_cycles"] if column == _BESIDE else m["predicate_change_cycles"]
-    )
-    return max(at, min(at + more, s["reg_cycle"][reg] + m["predicate_change_limit_cycles"]))
+def _other_condition(m: Record, s: Record, r: Record, reg: int, column: int) -> int:
+    """Further cycles until a predicated result serves a reader under another predicate."""
+    if s["reg_condition"][reg] == r["condition"]:
+        return 0
+    latency = m["latency"][s["reg_row"][reg], column] >> CAUSE_BITS
+    beside = column == _BESIDE
+    more = m["predicate_change_beside_cycles"] if beside else m["predicate_change_cycles"]
+    further: int = max(min(more, m["predicate_change_limit_cycles"] - latency), 0)
+    return further
 
 
 @kernel
@@ -72,14 +68,15 @@ def runs_early(m: Record, s: Record, r: Record, cycle: int, younger: bool) -> bo
     for k in range(r["n_reads"]):
         column = early if r["read_column"][k] == _LATE else r["read_column"][k]
         reg = r["read_reg"][k]
-        if s["reg_cycle"][reg] + m["latency"][s["reg_row"][reg], column] > cycle:
+        latency = m["latency"][s["reg_row"][reg], column] >> CAUSE_BITS
+        if s["reg_cycle"][reg] + latency > cycle:
             return False
     return True
 
 
 @kernel
 def fp_mac_wait(m: Record, s: Record, flags: int) -> int:
-    """First cycle that the FP multiply-accumulates before allow."""
+    """First cycle that the FP multiply-accumulates before ``r`` allow."""
     ready = NEVER
     if flags & MAC_BARS:
         ready = s["mac_cycle"] + m["fp_mac_block_cycles"] + 1
@@ -104,7 +101,7 @@ def pair_loss(m: Record, s: Record, r: Record, cycle: int, load_bank: int) -> in
     Operands and arrival of the bytes are not looked at. ``load_bank`` is -1 for all but loads.
     """
     flags = r["flags"]
-    loss = m["pair"][s["older_klass"], r["klass"]]
+    loss: int = m["pair"][s["older_klass"], r["klass"]]
     if loss:
         return loss
     if flags & (FP_MAC | MAC_BARS_YOUNGER):

@@ -7,8 +7,6 @@ a store.
 
 from __future__ import annotations
 
-import numpy as np
-
 from m7sim.jit import kernel
 from m7sim.timing.cache import MISS, lookup
 from m7sim.timing.causes import StallCause
@@ -32,7 +30,8 @@ def bank(m: Record, address: int) -> int:
     """Bank of the TCM or cache that an access at ``address`` reads first."""
     if address < _ITCM_END and m["region_kind"][m["page_region"][address >> PAGE_SHIFT]] == TCM:
         return ITCM_BANK
-    return (address >> m["bank_address_bit"]) & 1
+    parity: int = (address >> m["bank_address_bit"]) & 1
+    return parity
 
 
 @kernel
@@ -63,7 +62,8 @@ def load_wait(m: Record, s: Record, address: int, n_bytes: int, cycle: int) -> i
 @kernel
 def store_wait(m: Record, s: Record) -> int:
     """First cycle in which the store queue has room."""
-    return s["store_drained"][(s["stores"] - m["store_queue_entries"]) & (STORE_RING - 1)]
+    drained: int = s["store_drained"][(s["stores"] - m["store_queue_entries"]) & (STORE_RING - 1)]
+    return drained
 
 
 @kernel
@@ -78,6 +78,8 @@ def put_store(
         cost = m["unaligned_store_cycles"]
     elif unit_bytes < 4 and kind == TCM:
         cost = m["subword_store_cycles"]
+    if kind != TCM and not (kind == CACHED and s["dcache"]["enabled"]):
+        cost = max(cost, m["write_cycles"][region])
     k = s["stores"] & (STORE_RING - 1)
     drained = max(s["drained"], cycle) + cost
     s["store_cycle"][k] = cycle
@@ -100,7 +102,7 @@ def put_store(
 def _memory_hold(m: Record, s: Record, r: Record, c: Record, region: int, address: int) -> int:
     """Cycles for which a load waits for a cache line or for a memory without cache."""
     n_bytes = r["access_bytes"]
-    hold = np.int64(0)
+    hold = 0
     if m["region_kind"][region] == CACHED and s["dcache"]["enabled"]:
         line_bytes = 1 << s["dcache"]["line_shift"]
         at = address
@@ -117,15 +119,28 @@ def _memory_hold(m: Record, s: Record, r: Record, c: Record, region: int, addres
 
 
 @kernel
+def _unaligned_hold(m: Record, s: Record, address: int, younger: bool) -> int:
+    """Further cycles of an unaligned load."""
+    if not younger:
+        return int(m["unaligned_load_older_cycles"])
+    hold: int = m["unaligned_load_younger_cycles"]
+    if s["load_unaligned"]:
+        hold -= m["unaligned_load_older_cycles"]  # the older has held for that long already
+    elif s["load_bank"] == bank(m, address):
+        hold -= m["unaligned_load_paired_saving_cycles"]
+    return hold
+
+
+@kernel
 def load_hold(m: Record, s: Record, r: Record, c: Record, address: int, younger: bool) -> int:
     """Further cycles for which a load that issued holds the pipeline; charged to it."""
-    hold = np.int64(0)
+    hold = 0
     crooked = unaligned(address, r["unit_bytes"])
     if crooked:
-        hold = m["unaligned_load_younger_cycles"] if younger else m["unaligned_load_older_cycles"]
-        if younger and s["load_unaligned"]:
-            hold -= m["unaligned_load_older_cycles"]  # the older has held for that long already
+        hold = _unaligned_hold(m, s, address, younger)
         c["stalls"][_UNALIGNED] += hold
+    elif younger and s["load_unaligned"] and s["load_bank"] == bank(m, address):
+        s["refund"] = m["unaligned_load_paired_saving_cycles"]
     if not younger:
         s["load_bank"] = bank(m, address)
         s["load_unaligned"] = crooked
@@ -133,3 +148,14 @@ def load_hold(m: Record, s: Record, r: Record, c: Record, address: int, younger:
     if m["region_kind"][region] != TCM:
         hold += _memory_hold(m, s, r, c, region, address)
     return hold
+
+
+@kernel
+def refund(s: Record, r: Record, c: Record) -> None:
+    """Take back what the unaligned load ``r`` saves because of the aligned one beside it."""
+    cycles = s["refund"]
+    s["refund"] = 0
+    s["cycle"] -= cycles
+    c["stalls"][_UNALIGNED] -= cycles
+    for k in range(r["n_writes"]):
+        s["reg_cycle"][r["write_reg"][k]] -= cycles

@@ -12,6 +12,8 @@ from m7sim.isa.classes import CLASSES
 from m7sim.timing.causes import StallCause
 from m7sim.timing.state import (
     CACHED,
+    CAUSE_BITS,
+    CAUSE_MASK,
     DEVICE,
     I64,
     MAX_BTAC,
@@ -65,8 +67,8 @@ def result_cause(klass: str) -> StallCause:
     return StallCause.ALU_RESULT
 
 
-def _latencies(core: CoreTable) -> tuple[I64, I64]:
-    """Build the latency rows and the causes of waiting for them."""
+def _latencies(core: CoreTable) -> I64:
+    """Build the latency rows: cycles and the cause of waiting for them."""
     latency = np.zeros((N_LATENCY_ROWS, N_COLUMNS), np.int64)
     cause = np.zeros((N_LATENCY_ROWS, N_COLUMNS), np.int64)
     n = len(Column)
@@ -84,7 +86,7 @@ def _latencies(core: CoreTable) -> tuple[I64, I64]:
     cause[:, [Column.BASE, Column.INDEX]] = address
     cause[:, Column.FLAGS] = StallCause.FLAGS
     # combinations that no instruction forms (an FP column of a core result) wait for nothing
-    return np.maximum(latency, 0), cause
+    return (np.maximum(latency, 0) << CAUSE_BITS) + CAUSE_MASK - cause
 
 
 def _fits(value: int, low: int, high: int, name: str) -> None:
@@ -128,8 +130,7 @@ def build_model(core: CoreTable, board: Board) -> np.void:
     m: np.void = np.zeros(1, MODEL)[0]
     for name, value in p._asdict().items():
         m[name] = value
-    latency, cause = _latencies(core)
-    m["latency"], m["latency_cause"] = latency, cause
+    m["latency"] = _latencies(core)
     m["pair"], m["early_blocked"] = core.pair, core.early_blocked
     # one store is on its way into the memory while the queue holds the others
     m["store_queue_entries"] = p.unaligned_store_buffer_entries - 1
@@ -149,6 +150,7 @@ def build_model(core: CoreTable, board: Board) -> np.void:
         m["region_kind"][k] = kind
         m["fill_cycles"][k] = region.line_fill_cycles
         m["read_cycles"][k] = region.read_latency_cycles
+        m["write_cycles"][k] = region.write_latency_cycles
         m["write_allocate"][k] = int(region.write_policy == "wbwa")
         causes = _DATA_CAUSES.get(region.kind, _DATA_CAUSES["external"])
         m["fill_cause"][k], m["read_cause"][k] = causes

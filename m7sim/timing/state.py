@@ -23,7 +23,12 @@ Record = np.void  # of dtype MODEL, STATE, CACHE, ROW, TALLY or BLOCK
 Records = NDArray[np.void]
 
 NEVER: Final = -(1 << 40)  # a cycle so long ago that nothing waits for it
-NO_CAUSE: Final = 1 << 20
+
+# A wait is one number, the cycle in which it ends above the inverted cause, so that the maximum of
+# several is the one that ends last and, of equals, the one with the lowest cause.
+CAUSE_BITS: Final = 6
+CAUSE_MASK: Final = (1 << CAUSE_BITS) - 1
+NO_WAIT: Final = NEVER << CAUSE_BITS
 
 # Latency rows: one per class, one per class when it ran early, the written-back base.
 N_CLASSES: Final = len(CLASSES)
@@ -67,10 +72,10 @@ MAX_QUEUE: Final = 16  # words fetched ahead
 MAX_REGIONS: Final = 64
 
 MAX_OPERANDS: Final = 36  # VLDM of 32 registers, its base, flags
-WRITEBACK: Final = -1
+WRITEBACK: Final = 0xFFFF
 
 _I8 = np.dtype(np.int64)
-_I2 = np.dtype(np.int16)
+_U2 = np.dtype(np.uint16)  # unsigned: indexing needs no test for negative
 
 
 def _fields(*names: str) -> list[tuple[str, np.dtype[np.int64]]]:
@@ -90,14 +95,14 @@ CACHE: Final = np.dtype(
 
 MODEL: Final = np.dtype(
     [
-        ("latency", _I8, (N_LATENCY_ROWS, N_COLUMNS)),
-        ("latency_cause", _I8, (N_LATENCY_ROWS, N_COLUMNS)),  # of one who waits for it
+        ("latency", _I8, (N_LATENCY_ROWS, N_COLUMNS)),  # as waits: cycles and cause
         ("pair", _I8, (N_CLASSES, N_CLASSES)),  # [older, younger]: why not in one cycle, or 0
         ("early_blocked", _I8, (N_CLASSES, N_CLASSES)),  # [class, partner that takes its shifter]
         ("page_region", np.uint8, N_PAGES),
         ("region_kind", _I8, MAX_REGIONS),
         ("fill_cycles", _I8, MAX_REGIONS),  # of a cache line
         ("read_cycles", _I8, MAX_REGIONS),  # without a cache
+        ("write_cycles", _I8, MAX_REGIONS),
         ("fill_cause", _I8, MAX_REGIONS),
         ("read_cause", _I8, MAX_REGIONS),
         ("write_allocate", _I8, MAX_REGIONS),
@@ -123,13 +128,13 @@ STATE: Final = np.dtype(
         ),
         ("pair_loss", _I8, N_LOSSES),  # times that an instruction stayed alone, by reason
         ("reg_cycle", _I8, N_REGISTERS),  # cycle in which the producer issued
-        ("reg_row", _I8, N_REGISTERS),  # its latency row
+        ("reg_row", _U2, N_REGISTERS),  # its latency row
         ("reg_condition", _I8, N_REGISTERS),  # condition under which it wrote, 14: always
         # fetch
         *_fields(
             "word",  # newest word that arrived or is on its way
             "arrival",  # first cycle in which an instruction ending in it may issue
-            "word_cause",
+            "arrival_wait",  # the same as a wait, with its cause
             "line",  # I-cache line looked up last
             "place",  # its place in the queue
             "restart",  # first cycle after the last redirection of the stream
@@ -140,6 +145,7 @@ STATE: Final = np.dtype(
         *_fields(
             "load_bank",  # bank of the load in the older slot, -1: none
             "load_unaligned",  # the load in the older slot is unaligned
+            "refund",  # cycles that the younger of two loads takes off the older one
             "stores",  # issued since reset
             "last_store",  # cycle of the last one
             "drained",  # cycle in which the queue is empty
@@ -182,10 +188,10 @@ ROW: Final = np.dtype(
             "n_reads",
             "n_writes",
         ),
-        ("read_reg", _I2, MAX_OPERANDS),
-        ("read_column", _I2, MAX_OPERANDS),
-        ("write_reg", _I2, MAX_OPERANDS),
-        ("write_behind", _I2, MAX_OPERANDS),  # cycles behind the first, WRITEBACK: the base
+        ("read_reg", _U2, MAX_OPERANDS),
+        ("read_column", _U2, MAX_OPERANDS),
+        ("write_reg", _U2, MAX_OPERANDS),
+        ("write_behind", _U2, MAX_OPERANDS),  # cycles behind the first, WRITEBACK: the base
     ]
 )
 
@@ -229,7 +235,6 @@ def clear_pipeline(state: np.void) -> None:
         "older_flags",
         "stores",
         "place",
-        "word_cause",
         "restart_cause",
         "reg_row",
     ):
@@ -242,7 +247,8 @@ def clear_pipeline(state: np.void) -> None:
     ):  # fmt: skip
         state[name] = NEVER
     state["cycle"] = state["arrival"] = -1  # the first instruction may issue in cycle 0
-    state["load_unaligned"] = 0
+    state["load_unaligned"] = state["refund"] = 0
+    state["arrival_wait"] = NO_WAIT
     state["reg_condition"] = ALWAYS
 
 

@@ -17,14 +17,16 @@ from m7sim.timing.fetch import bring_words, follow
 from m7sim.timing.issue import (
     fp_mac_wait,
     note_fp_mac,
-    operands_ready,
+    operands_wait,
     pair_loss,
     runs_early,
     write_results,
 )
-from m7sim.timing.lsu import bank, load_hold, load_wait, put_store, store_wait
+from m7sim.timing.lsu import bank, load_hold, load_wait, put_store, refund, store_wait, unaligned
 from m7sim.timing.state import (
     ALONE,
+    CAUSE_BITS,
+    CAUSE_MASK,
     EARLY,
     FP_FUSED,
     FP_MAC,
@@ -37,11 +39,14 @@ from m7sim.timing.state import (
 )
 
 _NO_ACCESS = NO_ACCESS
-_STORE_TO_LOAD = int(StallCause.STORE_TO_LOAD)
-_STORE_QUEUE = int(StallCause.STORE_QUEUE)
-_FP_MAC_HAZARD = int(StallCause.FP_MAC_HAZARD)
+# low bits of waits
+_STORE_TO_LOAD = CAUSE_MASK - int(StallCause.STORE_TO_LOAD)
+_STORE_QUEUE = CAUSE_MASK - int(StallCause.STORE_QUEUE)
+_FP_MAC_HAZARD = CAUSE_MASK - int(StallCause.FP_MAC_HAZARD)
+
 _ALIGNMENT = int(StallCause.TRANSFER_ALIGNMENT)
-_FIRST_PIPELINE_CAUSE = int(StallCause.LOAD_USE)
+_FIRST_OPERAND_CAUSE = int(StallCause.LOAD_USE)
+_FIRST_UNIT_CAUSE = int(StallCause.FP_MAC_HAZARD)
 
 _LOSS_OPERAND = int(PairLoss.OPERAND)
 _LOSS_FETCH = int(PairLoss.FETCH)
@@ -85,9 +90,11 @@ def walk(  # type: ignore[no-untyped-def]
         for row in range(first, end):
             start = _NO_ACCESS
             if rows[row]["unit_bytes"]:
-                start = np.int64(address[used])
+                start = int(np.int64(address[used]))
                 used += 1
             step(m, s, rows[row], tally[row], start)
+            if s["refund"] and row > first:
+                refund(s, rows[row - 1], tally[row - 1])
         executions[id_] += 1
         s["instructions"] += block["count"]
         s["pending"] = end - 1
@@ -99,26 +106,23 @@ def walk(  # type: ignore[no-untyped-def]
 def step(m: Record, s: Record, r: Record, c: Record, start: int) -> None:
     """Walk one instruction; it accesses memory from ``start`` upwards, or not: NO_ACCESS."""
     flags = r["flags"]
-    cycle = s["cycle"]
-    ready, cause = _ready(m, s, r, cycle)
-    load_bank = np.int64(-1)
+    wait = _wait(m, s, r)
+    load_bank = -1
     loads = start != _NO_ACCESS and (flags & IS_LOAD) != 0
     stores = start != _NO_ACCESS and (flags & IS_STORE) != 0
     if loads:
-        free = load_wait(m, s, start, r["access_bytes"], max(ready, cycle))
-        if free > ready:
-            ready = free
-            cause = _STORE_TO_LOAD
-        load_bank = bank(m, start)
+        cycle = max(wait >> CAUSE_BITS, s["cycle"])
+        free = load_wait(m, s, start, r["access_bytes"], cycle)
+        wait = max(wait, (free << CAUSE_BITS) + _STORE_TO_LOAD)
+        if not unaligned(start, r["unit_bytes"]):
+            load_bank = bank(m, start)
     if stores:
-        free = store_wait(m, s)
-        if free > ready:
-            ready = free
-            cause = _STORE_QUEUE
-    younger = _issue(m, s, r, c, ready, cause, load_bank)
+        wait = max(wait, (store_wait(m, s) << CAUSE_BITS) + _STORE_QUEUE)
+    younger = _issue(m, s, r, c, wait, load_bank)
     if not younger:
         s["load_bank"] = -1
-    hold = np.int64(0)
+        s["load_unaligned"] = 0
+    hold = 0
     if loads:
         hold = load_hold(m, s, r, c, start, younger)
     if stores:
@@ -135,7 +139,7 @@ def _charge(s: Record, c: Record, first: int, until: int, cause: int) -> None:
 
     Waiting for bytes has stages that follow each other: the redirection of the stream first.
     """
-    if cause < _FIRST_PIPELINE_CAUSE:
+    if cause < _FIRST_OPERAND_CAUSE:
         restarted = min(s["restart"], until)
         if restarted > first:
             c["stalls"][s["restart_cause"]] += restarted - first
@@ -144,44 +148,44 @@ def _charge(s: Record, c: Record, first: int, until: int, cause: int) -> None:
 
 
 @kernel
-def _ready(m: Record, s: Record, r: Record, cycle: int) -> tuple[int, int]:
-    """Cycle from which ``r`` may issue, and the cause that ends last (memory left out)."""
+def _wait(m: Record, s: Record, r: Record) -> int:
+    """Wait of ``r`` for its bytes, its operands and the FPU."""
     if r["last_word"] != s["word"]:
-        bring_words(m, s, r["last_word"], cycle)
-    ready, cause = operands_ready(m, s, r)
-    if s["arrival"] >= ready:
-        ready = s["arrival"]
-        cause = s["word_cause"]
+        bring_words(m, s, r["last_word"], s["cycle"])
+    wait: int = max(s["arrival_wait"], operands_wait(m, s, r))
     if r["flags"] & (MAC_BARS | FP_FUSED):
         free = fp_mac_wait(m, s, r["flags"])
-        if free > ready:
-            ready = free
-            cause = _FP_MAC_HAZARD
-    return ready, cause
+        wait = max(wait, (free << CAUSE_BITS) + _FP_MAC_HAZARD)
+    return wait
+
+
+@kernel
+def _loss_of_wait(cause: int) -> int:
+    """Reason for not pairing that a wait for ``cause`` is."""
+    if cause < _FIRST_OPERAND_CAUSE:
+        return _LOSS_FETCH
+    if cause < _FIRST_UNIT_CAUSE:
+        return _LOSS_OPERAND
+    return _LOSS_HAZARD
 
 
 @kernel
 def _issue(
-    m: Record, s: Record, r: Record, c: Record, ready: int, cause: int,
-    load_bank: int,
+    m: Record, s: Record, r: Record, c: Record, wait: int, load_bank: int
 ) -> bool:  # fmt: skip
     """Issue ``r``; say whether it is the younger of a pair. ``s["cycle"]`` is its cycle."""
     cycle = s["cycle"]
+    ready = wait >> CAUSE_BITS
     if s["older_klass"] >= 0:
         pair_cycle = s["pair_cycle"]
         loss = pair_loss(m, s, r, pair_cycle, load_bank)
         if loss == 0 and ready > pair_cycle:
-            if cause < _FIRST_PIPELINE_CAUSE:
-                loss = _LOSS_FETCH
-            elif cause < _FP_MAC_HAZARD:
-                loss = _LOSS_OPERAND
-            else:
-                loss = _LOSS_HAZARD
+            loss = _loss_of_wait(CAUSE_MASK - (wait & CAUSE_MASK))
         s["pair_loss"][loss] += 1
         if loss == 0:
             return True
     if ready > cycle + 1:
-        _charge(s, c, cycle + 1, ready, cause)
+        _charge(s, c, cycle + 1, ready, CAUSE_MASK - (wait & CAUSE_MASK))
         cycle = ready
     else:
         cycle += 1

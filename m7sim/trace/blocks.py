@@ -67,12 +67,6 @@ class Blocks:
         )
         return self._append(source, instructions, plan)
 
-    def restore(self, source: BlockSource) -> int:
-        """Append a block whose plan comes from a file."""
-        block = self.code.add_block(decode_block(source))
-        self.sources.append(source)
-        return block
-
     def plan(self) -> PlanArrays:
         """Columns of all plans (rebuilt only after growth)."""
         if self._arrays is None:

@@ -29,7 +29,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Protocol
 
 from m7sim.errors import InputError
 from m7sim.isa.code import Code
@@ -64,27 +64,18 @@ class Engine(HookOwner, Protocol):
     def read_pc(self) -> int: ...
 
 
-class Traced(Protocol):
-    """What executes, and tells its observers."""
-
-    @property
-    def engine(self) -> Engine: ...
-    def attach(self, observer: Any) -> None: ...
-    def detach(self, observer: Any) -> None: ...
-
-
 class Capture:
-    """Attached to a machine, delivers what it executes as chunks.
+    """Delivers what an engine executes as chunks.
 
-    Use it as a context manager, or :meth:`close` it: its hooks cost time.
+    It is an observer of the machine that runs the engine (``machine.attach(capture)``), and its
+    hooks are there between :meth:`attach` and :meth:`detach`.
 
     Parameters
     ----------
-    machine
-        What executes: a :class:`m7sim.machine.Machine`. Capture becomes an observer of its runs.
+    engine
+        What executes: ``machine.engine``.
     read_constant
-        Returns the word at an address that firmware cannot write, else None; default: by the
-        machine's board.
+        Returns the word at an address that firmware cannot write, else None.
     on_chunk
         Called with each :class:`Chunk`, in order. What it raises ends the run and is raised again
         when the run has ended.
@@ -96,18 +87,18 @@ class Capture:
 
     def __init__(
         self,
-        machine: Traced,
+        engine: Engine,
+        read_constant: ReadWord,
         *,
-        read_constant: ReadWord | None = None,
         on_chunk: Callable[[Chunk], None] | None = None,
         capacity_blocks: int = 1 << 16,
         max_instructions: int | None = None,
     ) -> None:
         self.on_chunk = on_chunk
         self.stop_reason: str | None = None
-        self._machine = machine
-        engine = self._engine = machine.engine
-        self._blocks = Blocks(read_constant or constants_of(machine))
+        self._engine = engine
+        self._blocks = Blocks(read_constant)
+        self._in_block_hook = False
         self._error: BaseException | None = None
         self._undecodable: tuple[BlockSource, InputError] | None = None
         self._limit = UNLIMITED if max_instructions is None else max_instructions
@@ -130,7 +121,6 @@ class Capture:
         state[native.READ_BATCH] = engine.reg_read_batch_address
         state[native.ENGINE] = engine.handle
         state[native.BUDGET] = self._limit
-        self._attach()
 
     @property
     def code(self) -> Code:
@@ -149,31 +139,22 @@ class Capture:
         """Instructions counted so far, a started block as a whole."""
         return self._limit - (self._state[native.BUDGET] if self._parked is None else self._parked)
 
-    def _attach(self) -> None:
+    def attach(self) -> None:
+        """Install the hooks; everything translated so far is translated again with them."""
         engine, state = self._engine, self._state
         self._hooks = [
             engine.hook_add_native("block", native.on_block.address, state.address),
             engine.hook_add_native("translation", native.on_translation.address, state.address),
         ]
         engine.flush_translations()
-        self._machine.attach(self)
 
-    def close(self) -> None:
+    def detach(self) -> None:
         """Remove all hooks."""
-        if not self._hooks:
-            return
-        self._machine.detach(self)
         self._sites.remove()
         for hook in self._hooks:
             self._engine.hook_del(hook)
         self._hooks = []
         self._engine.flush_translations()
-
-    def __enter__(self) -> Capture:
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        self.close()
 
     # Observer of the machine's runs
 
@@ -233,12 +214,14 @@ class Capture:
     def stop(self, reason: str) -> None:
         """End the run before the next block; to be called from ``on_chunk``."""
         self.stop_reason = reason
-        self._state[native.HALTED] = 1
+        if self._in_block_hook:
+            self._state[native.HALTED] = 1  # the block that is being reported is not recorded
         self._engine.stop()
 
     # The slow path of the block hook
 
     def _slow(self, address: int, size_bytes: int, _c: int, _d: int) -> int:
+        self._in_block_hook = True
         try:
             return self._look(address, size_bytes)
         except BaseException as error:  # through native code; raised again in after_run
@@ -246,6 +229,8 @@ class Capture:
             self._state[native.HALTED] = 1
             self._engine.stop()
             return -1
+        finally:
+            self._in_block_hook = False
 
     def _look(self, address: int, size_bytes: int) -> int:
         if self._parked is not None:
@@ -363,15 +348,3 @@ class Capture:
             chunk = self._buffers.take()
             if self.on_chunk:
                 self.on_chunk(chunk)
-
-
-def constants_of(machine: Any) -> ReadWord:
-    """Read words of the memory that firmware on this machine's board cannot write."""
-
-    def read(address: int) -> int | None:
-        region = machine.board.region_at(address)
-        if region is None or region.writable or not region.executable:
-            return None
-        return int.from_bytes(machine.engine.read(address, 4), "little")
-
-    return read

@@ -25,7 +25,7 @@ __attribute__((noinline)) static void leave(int code)
 volatile uint32_t measured, sink;
 int16_t left[64], right[64];
 
-__attribute__((noinline)) int32_t dot(const int16_t *a, const int16_t *b, uint32_t n)
+__attribute__((noipa)) int32_t dot(const int16_t *a, const int16_t *b, uint32_t n)
 {
     int32_t sum = 0;
     for (uint32_t i = 0; i < n; i++)
@@ -33,9 +33,9 @@ __attribute__((noinline)) int32_t dot(const int16_t *a, const int16_t *b, uint32
     return sum;
 }
 
-__attribute__((noinline)) uint32_t fib(uint32_t n) { return n < 2 ? n : fib(n - 1) + fib(n - 2); }
+__attribute__((noipa)) uint32_t fib(uint32_t n) { return n < 2 ? n : fib(n - 1) + fib(n - 2); }
 
-__attribute__((noinline)) void scale(const float *in, float *out, float factor, uint32_t n)
+__attribute__((noipa)) void scale(const float *in, float *out, float factor, uint32_t n)
 {
     for (uint32_t i = 0; i < n; i++)
         out[i] = in[i] * factor;

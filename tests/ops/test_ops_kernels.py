@@ -213,6 +213,16 @@ def test_bad_shapes_are_refused_and_nothing_is_written(machine):
         assert (call.output == 99).all()
 
 
+def test_kernels_that_pack_in_c(run_packing_in_c):
+    shapes = (
+        Shape.conv((5, 4), 5, 3, kernel=(3, 2), pad=(1, 1)),
+        Shape.conv((5, 4), 3, 4, kernel=(3, 3), pad=(1, 1)),
+        Shape.depthwise((5, 4), 9, kernel=(3, 3), pad=(1, 1)),
+    )
+    for shape in shapes:
+        check(run_packing_in_c, weighted_layer(shape, 2, 7, 1), 1)
+
+
 @pytest.mark.parametrize("weights", ["cifar10_m7_q7", "cifar10_cmsis_example_5_6_0_q7"])
 def test_real_network_layer_by_layer(run, models, weights):
     network = cifar10.load(models / "legacy_q7" / f"{weights}.npz", softmax=True)

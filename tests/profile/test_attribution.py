@@ -80,7 +80,7 @@ def run() -> tuple[Code, Rows, Profile]:
     blocks = np.array([0, 1, 2, 3, 1, 2, 3], np.int32)
     tracker = CallTracker(code, Image())
     tracker.feed(blocks, per_run[blocks])
-    return code, rows, Profile.build(Image(), code, rows, tracker.result())
+    return code, rows, Profile(Image(), code, rows, tracker.result())
 
 
 def test_sums(run: tuple[Code, Rows, Profile]) -> None:

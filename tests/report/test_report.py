@@ -5,19 +5,12 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
 import pytest
 
-from m7sim.isa.code import Code
-from m7sim.profile import (
-    CallTracker,
-    FunctionCost,
-    InstructionCosts,
-    LineCost,
-    Profile,
-)
+from m7sim.profile import FunctionCost, LineCost
 from m7sim.profile.result import CallResult, Configuration, RowUse, RunResult
 from m7sim.report import document, text
 from m7sim.report.layout import Style
@@ -41,12 +34,7 @@ CONFIGURATION = Configuration(
 )
 
 
-class NoImage:
-    def function_at(self, address: int) -> None:
-        return None
-
-
-def profile() -> Profile:
+def profile() -> SimpleNamespace:
     lines = tuple(
         LineCost("src/kernel.c", n, f"sum += a[{n}]; /* [b]not markup[/b] */", "kernel", 600 - n,
                  100, 300, {"load_use": 300 - n})
@@ -60,11 +48,7 @@ def profile() -> Profile:
             "a_rather_long_name_" * 6, 0x0800_0200, "", 100, 1000, 80, 1, 90, {"fetch": 10}
         ),
     )
-    costs = InstructionCosts(
-        np.zeros(0, np.uint32), (), np.zeros(0, np.int64), np.zeros(0, np.int64),
-        np.zeros((0, 2), np.int64),
-    )  # fmt: skip
-    return Profile(costs, functions, lines, CallTracker(Code(), NoImage()).result())
+    return SimpleNamespace(functions=functions, lines=lines)
 
 
 def run_result(**changes: Any) -> RunResult:

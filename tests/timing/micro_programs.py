@@ -143,7 +143,9 @@ def unique_registers(text: str, n: int) -> str:
     pool = ["r0", "r1", "r2", "r3", "r4", "r5", "r6", "r7"]
     out = []
     for k in range(n):
-        regs = {name: pool[(k * len(set(names)) + j) % 8] for j, name in enumerate(sorted(set(names)))}
+        regs = {
+            name: pool[(k * len(set(names)) + j) % 8] for j, name in enumerate(sorted(set(names)))
+        }
         out.append(text.format(**regs))
     return "\n".join(out)
 

@@ -1,4 +1,5 @@
 @ LDRD and STRD: offset, pre- and post-indexed, negative, base among the loaded registers.
+@ expect r4=17 r5=19 r0=0x20000300
     ldr   r0, =0x20000300
     movs  r2, #17
     movs  r3, #19

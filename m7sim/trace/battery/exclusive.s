@@ -1,4 +1,5 @@
 @ LDREX, STREX in byte, halfword and word form; the exchange succeeds.
+@ expect r3=0
     ldr   r0, =0x20001000
     movs  r1, #7
     str   r1, [r0]

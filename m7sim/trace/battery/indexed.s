@@ -1,4 +1,5 @@
 @ Pre- and post-indexed accesses of every size, up and down, in a loop.
+@ expect r7=0
     ldr   r0, =0x20000400
     mov   r1, r0
     movs  r7, #5

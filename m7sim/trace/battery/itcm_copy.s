@@ -1,4 +1,5 @@
 @ Code copied to ITCM at start-up and run there, with a literal of its own.
+@ expect r1=2
     push  {r4, lr}
     ldr   r0, =3f
     ldr   r1, =4f

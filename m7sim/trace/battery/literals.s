@@ -1,4 +1,5 @@
 @ Literal loads as bases, movw/movt addresses, adr.
+@ expect r2=0xb00 r1=0x20000a40
     ldr   r0, =0x20000a00
     ldr   r1, =0x20000a40
     str   r0, [r1]

@@ -1,4 +1,5 @@
 @ More straight-line code than the engine translates into one block.
+@ expect r7=0 r1=600
     ldr   r0, =0x20000f00
     movs  r7, #2
 1:  .rept 300

@@ -1,4 +1,5 @@
 @ LDM, STM, PUSH, POP: write-back, descending, base in the list, pc in the list.
+@ expect r1=1 r2=3 r3=0x20000200
     ldr   r0, =0x20000200
     movs  r1, #1
     movs  r2, #2

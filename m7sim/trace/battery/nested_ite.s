@@ -1,4 +1,6 @@
 @ IT blocks back to back, four deep, with a predicated branch and a predicated return at the end.
+@ expect r1=0 r0=0x2000078c
+@ corrupted by memory hooks
     push  {r4, lr}
     ldr   r0, =0x20000780
     movs  r4, #4

@@ -1,4 +1,5 @@
 @ A block, and an IT block, that cross a 4 KiB page; the second part is entered in mid-IT.
+@ expect r4=0 r5=0x20000e08
     ldr   r5, =0x20000e00
     ldr   r0, =1f + 1
     bx    r0

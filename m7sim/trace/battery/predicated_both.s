@@ -1,4 +1,6 @@
 @ Predicated loads and stores, both outcomes, with bases changed under a condition, in a loop.
+@ expect r7=0
+@ corrupted by memory hooks
     ldr   r0, =0x20000700
     mov   r1, r0
     movs  r7, #6

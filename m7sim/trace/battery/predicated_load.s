@@ -1,5 +1,7 @@
 @ A load in an IT block whose access a memory hook would watch; after it the engine, with stale IT
 @ bits, would skip the two movw (unicorn issue 2309).
+@ expect r0=1 r1=5 r2=9 r3=7
+@ corrupted by memory hooks
     ldr   r5, =0x20000100
     movs  r6, #1
     str   r6, [r5]

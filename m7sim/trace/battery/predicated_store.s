@@ -1,4 +1,6 @@
 @ The same with a store.
+@ expect r1=5 r2=9 r3=7
+@ corrupted by memory hooks
     ldr   r5, =0x20000100
     movs  r6, #1
     movs  r7, #2

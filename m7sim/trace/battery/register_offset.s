@@ -1,4 +1,5 @@
 @ Register offsets with shifts; an index that a load produced.
+@ expect r3=3
     ldr   r0, =0x20000500
     movs  r1, #3
     movs  r2, #5

@@ -1,4 +1,5 @@
 @ TBB and TBH: the table read is an access, relative to pc.
+@ expect r2=33
     push  {r4, lr}
     movs  r4, #0
 1:  tbb   [pc, r4]

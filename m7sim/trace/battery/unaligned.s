@@ -1,4 +1,5 @@
 @ Unaligned words and halfwords, also across a page of 4 KiB.
+@ expect r2=0x78001234
     ldr   r0, =0x20000801
     ldr   r1, =0x12345678
     str   r1, [r0]
