@@ -216,6 +216,8 @@ def _run(arguments: argparse.Namespace) -> int:
         files=arguments.files,
         time=not arguments.no_time,
     )
+    if arguments.entry is not None:
+        firmware.image.symbol(arguments.entry)  # before anything is printed
     to_terminal = arguments.output == "-" and not arguments.json
     style = Style.of_stream(sys.stdout if to_terminal else None, top=arguments.top)
     plan = firmware.configuration(entry=arguments.entry, arguments=arguments.args)

@@ -7,32 +7,21 @@ cycles. Timing a saved trace later (`replay`) goes through the same code and giv
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import IO, Any, cast
-
-from numpy.typing import NDArray
+from typing import IO, Any
 
 from m7sim.board import Board
 from m7sim.core import Core
 from m7sim.elf import Image
-from m7sim.errors import InputError
-from m7sim.machine import Buffer, Machine, Stop
+from m7sim.errors import InputError, LimitError
+from m7sim.machine import Machine, Stop
 from m7sim.profile.accounts import Accounts
 from m7sim.profile.configure import configuration
+from m7sim.profile.live import LIMITED_CHUNK_BLOCKS, Live
 from m7sim.profile.result import CallResult, Configuration, RunResult
-from m7sim.trace.capture import Capture
-from m7sim.trace.chunk import Chunk
+from m7sim.trace.store import SavedTrace, TraceWriter, load_trace
 from m7sim.units import format_count
-
-TraceWriter = Any
-
-CHUNK_BLOCKS = 1 << 16
-# With a limit on cycles, chunks are shorter: the limit is looked at once per chunk.
-LIMITED_CHUNK_BLOCKS = 1 << 11
-CONSOLE_BYTES = 1 << 24  # of the firmware's output that a result keeps
 
 
 class Interrupted(KeyboardInterrupt):
@@ -41,93 +30,6 @@ class Interrupted(KeyboardInterrupt):
     def __init__(self, result: RunResult) -> None:
         super().__init__(result.message)
         self.result = result
-
-
-class _Console:
-    """Keeps what the firmware prints and passes it on."""
-
-    def __init__(self, stream: IO[bytes] | None) -> None:
-        self.stream = stream
-        self.kept = bytearray()
-
-    def write(self, data: bytes) -> int:
-        self.kept += data[: max(0, CONSOLE_BYTES - len(self.kept))]
-        if self.stream is not None:
-            self.stream.write(data)
-        return len(data)
-
-    def flush(self) -> None:
-        if self.stream is not None:
-            self.stream.flush()
-
-
-class Session:
-    """One machine, what records it, and what times the record."""
-
-    def __init__(
-        self,
-        firmware: Firmware,
-        *,
-        max_instructions: int | None = None,
-        max_cycles: int | None = None,
-        arguments: str = "",
-        stdout: IO[bytes] | None = None,
-        stdin: IO[bytes] | None = None,
-    ) -> None:
-        self.console = _Console(stdout)
-        self.machine = Machine(
-            firmware.image,
-            firmware.board,
-            files=firmware.files,
-            arguments=arguments,
-            stdout=cast(IO[bytes], self.console),
-            stdin=stdin,
-        )
-        self.capture = Capture(
-            self.machine.engine,
-            self._read_constant,
-            on_chunk=self._on_chunk,
-            capacity_blocks=CHUNK_BLOCKS if max_cycles is None else LIMITED_CHUNK_BLOCKS,
-            max_instructions=max_instructions,
-        )
-        self.accounts: Accounts | None = None
-        if firmware.time:
-            self.accounts = Accounts(
-                firmware.image, firmware.board, firmware.core, self.capture.code
-            )
-        self.max_instructions, self.max_cycles = max_instructions, max_cycles
-        self.writer: TraceWriter | None = None
-        self.machine.cycle_source = self._cycles
-        self.machine.attach(self.capture)
-        self.capture.attach()
-
-    def close(self) -> None:
-        self.machine.detach(self.capture)
-        self.capture.detach()
-        self.machine.close()
-
-    def _read_constant(self, address: int) -> int | None:
-        """Return a word that the firmware cannot change."""
-        region = self.machine.board.region_at(address)
-        if region is None or region.writable or address + 4 > region.end:
-            return None
-        return int.from_bytes(self.machine.read(address, 4), "little")
-
-    def _on_chunk(self, chunk: Chunk) -> None:
-        if self.writer is not None:
-            self.writer.add(chunk)
-        if self.accounts is None:
-            return
-        self.accounts.feed(chunk, self.capture.plan())
-        if self.max_cycles is not None and self.accounts.timer.cycles >= self.max_cycles:
-            self.capture.stop("cycles")
-
-    def _cycles(self) -> int:
-        """Cycles up to the last finished block; without timing, instructions stand in."""
-        if self.accounts is None:
-            return self.capture.instructions
-        self.capture.deliver_finished()
-        return self.accounts.total_cycles
 
 
 class Firmware:
@@ -146,7 +48,7 @@ class Firmware:
     ) -> None:
         self.image, self.board, self.core = image, board, core
         self.files, self.time = files, time
-        self._session: Session | None = None
+        self._live: Live | None = None
 
     @property
     def machine(self) -> Machine:
@@ -157,29 +59,6 @@ class Firmware:
         """Return memory at a symbol or an address."""
         address = self.image.symbol(place).address if isinstance(place, str) else place
         return self.machine.read(address, size_bytes)
-
-    @contextmanager
-    def constants(
-        self, *arrays: NDArray[Any], region: str = "FLASH"
-    ) -> Iterator[dict[int, Buffer]]:
-        """Keep arrays in a memory for the time of some calls, as an application links them.
-
-        Gives the buffers by ``id`` of the array; a buffer is passed where a pointer is wanted.
-
-        Raises
-        ------
-        InputError
-            If there is no such region or no room in it.
-        """
-        buffers: dict[int, Buffer] = {}
-        try:
-            for array in arrays:
-                if id(array) not in buffers:
-                    buffers[id(array)] = self.machine.alloc(array, region)
-            yield buffers
-        finally:
-            for buffer in buffers.values():
-                buffer.free()
 
     def configuration(
         self, *, entry: str | None = None, arguments: str = "", warm: bool = False
@@ -226,39 +105,44 @@ class Firmware:
         Interrupted
             On Ctrl-C; its ``result`` is what was reached.
         """
-        if max_cycles is not None and not self.time:
-            raise InputError("a limit on cycles needs timing", do="Leave time=False out")
+        self._check_limit(max_cycles)
         if entry is not None:
             self.image.symbol(entry)
         self._drop()
-        session = self._session = Session(
-            self,
-            max_instructions=max_instructions,
-            max_cycles=max_cycles,
+        live = self._live = Live(
+            self.image,
+            self.board,
+            self.core if self.time else None,
+            files=self.files,
             arguments=arguments,
             stdout=stdout,
             stdin=stdin,
         )
         plan = self.configuration(entry=entry, arguments=arguments)
         if trace is not None:
-            session.writer = TraceWriter(session.capture, self.image, asdict(plan))
+            live.writer = TraceWriter(live.capture, self.image, asdict(plan))
         stop: Stop | None = None
         try:
-            if session.accounts is not None:
-                session.accounts.begin(warm=False)
+            live.begin(warm=False, max_instructions=max_instructions, max_cycles=max_cycles)
             if entry is None:
-                stop = session.machine.run_from_reset()
+                stop = live.machine.run_from_reset()
             else:
-                stop = session.machine.run_from_entry(entry)
+                stop = live.machine.run_from_entry(entry)
         except KeyboardInterrupt:
-            raise Interrupted(self._run_result(plan, session, stop)) from None
-        if session.writer is not None and trace is not None:
-            session.writer.save(Path(trace))
-            session.writer = None
-        return self._run_result(plan, session, stop)
+            raise Interrupted(self._run_result(plan, live, stop)) from None
+        if live.writer is not None and trace is not None:
+            live.writer.save(Path(trace))
+            live.writer = None
+        return self._run_result(plan, live, stop)
 
     def call(
-        self, name: str | int, *arguments: Any, warm: bool = False, **options: Any
+        self,
+        name: str | int,
+        *arguments: Any,
+        warm: bool = False,
+        max_instructions: int | None = None,
+        max_cycles: int | None = None,
+        **options: Any,
     ) -> CallResult:
         """Call a function by the procedure call standard.
 
@@ -271,6 +155,8 @@ class Firmware:
             field name), checked against the prototype in the debug information.
         warm
             Keep caches and predictors as the last run or call left them. Memory is kept anyway.
+        max_instructions, max_cycles
+            Limits, as of `run`.
         **options
             As of `Machine.call`: ``place`` (region for the arrays), ``alignment_bytes``.
 
@@ -280,14 +166,18 @@ class Firmware:
             If an argument does not fit the prototype.
         FirmwareError
             If the function faults, overflows the stack or ends the program.
+        LimitError
+            If a limit is reached before the function returns.
         """
-        session = self._ready()
-        if session.accounts is not None:
-            session.accounts.begin(warm=warm)
-        before = session.capture.instructions
-        done = session.machine.call(name, *arguments, **options)
+        self._check_limit(max_cycles)
+        live = self._ready()
+        live.begin(warm=warm, max_instructions=max_instructions, max_cycles=max_cycles)
+        done = live.machine.call(name, *arguments, **options)
         label = name if isinstance(name, str) else f"0x{name:08x}"
-        figures = self._figures(session, session.capture.instructions - before)
+        figures = self._figures(live)
+        if done.stop.reason != "return":
+            limit, message = self._reason(live, done.stop, figures)
+            raise LimitError(message, where=label, do=f"Raise {limit} to get further")
         return CallResult(
             configuration=self.configuration(entry=label, warm=warm),
             **figures,
@@ -301,40 +191,43 @@ class Firmware:
 
     close = reset
 
-    def _ready(self) -> Session:
-        if self._session is None:
-            self._session = Session(self)
-        return self._session
+    def _ready(self) -> Live:
+        if self._live is None:
+            core = self.core if self.time else None
+            self._live = Live(self.image, self.board, core, files=self.files)
+        return self._live
 
     def _drop(self) -> None:
-        if self._session is not None:
-            self._session.close()
-            self._session = None
+        if self._live is not None:
+            self._live.close()
+            self._live = None
 
-    def _figures(self, session: Session, instructions: int) -> dict[str, Any]:
-        if session.accounts is not None:
-            return session.accounts.figures()
+    def _check_limit(self, max_cycles: int | None) -> None:
+        if max_cycles is not None and not self.time:
+            raise InputError("a limit on cycles needs timing", do="Leave time=False out")
+
+    def _figures(self, live: Live) -> dict[str, Any]:
+        if live.accounts is not None:
+            return live.accounts.figures()
         return {
-            "instructions": instructions, "cycles": 0, "issue_cycles": 0, "dual_issued": 0,
-            "stalls": {}, "profile": None, "statistics": {}, "rows": (),
+            "instructions": live.capture.instructions, "cycles": 0, "issue_cycles": 0,
+            "dual_issued": 0, "stalls": {}, "profile": None, "statistics": {}, "rows": (),
         }  # fmt: skip
 
-    def _run_result(self, plan: Configuration, session: Session, stop: Stop | None) -> RunResult:
-        figures = self._figures(session, session.capture.instructions)
-        reason, message = self._reason(session, stop, figures)
+    def _run_result(self, plan: Configuration, live: Live, stop: Stop | None) -> RunResult:
+        figures = self._figures(live)
+        reason, message = self._reason(live, stop, figures)
         exit_code = stop.exit_code if stop is not None and stop.reason == "exit" else None
         if stop is not None and stop.reason == "return":
             exit_code = 0
         return RunResult(
             configuration=plan, **figures, stop_reason=reason, message=message,
-            exit_code=exit_code, console=bytes(session.console.kept),
+            exit_code=exit_code, console=bytes(live.console.kept),
         )  # fmt: skip
 
-    def _reason(
-        self, session: Session, stop: Stop | None, figures: dict[str, Any]
-    ) -> tuple[str, str]:
+    def _reason(self, live: Live, stop: Stop | None, figures: dict[str, Any]) -> tuple[str, str]:
         if stop is None:
-            return "interrupted", f"interrupted {self._place(session.machine.register('pc'))}"
+            return "interrupted", f"interrupted {self._place(live.machine.register('pc'))}"
         if stop.reason == "exit":
             return "exit", f"the firmware ended with exit code {stop.exit_code}"
         if stop.reason == "return":
@@ -342,14 +235,14 @@ class Firmware:
         if stop.reason == "waiting":
             return "waiting", f"the firmware {stop.detail}, and none ever comes"
         where = self._place(stop.pc)
-        if session.capture.stop_reason == "instructions":
-            limit, count = session.max_instructions or 0, figures["instructions"]
+        if live.capture.stop_reason == "instructions":
+            limit, count = live.max_instructions or 0, figures["instructions"]
             return "max_instructions", (
                 f"limit of {format_count(limit)} instructions reached "
                 f"after {format_count(count)} {where}"
             )
-        if session.capture.stop_reason == "cycles":
-            limit, count = session.max_cycles or 0, figures["cycles"]
+        if live.capture.stop_reason == "cycles":
+            limit, count = live.max_cycles or 0, figures["cycles"]
             return "max_cycles", (
                 f"limit of {format_count(limit)} cycles reached after {format_count(count)} "
                 f"{where}; it is looked at every {LIMITED_CHUNK_BLOCKS} blocks"
@@ -396,9 +289,74 @@ def load(
     InputError
         If a file or folder does not exist.
     """
-    chip = board if isinstance(board, Board) else Board.load(board)
+    chip = _board(board, clock_hz)
     table = core if isinstance(core, Core) else Core.load(core)
-    if clock_hz is not None:
-        chip = chip.override(clock_hz=clock_hz)
     folder = None if files is None else Path(files)
     return Firmware(Image.load(elf), chip, table, files=folder, time=time)
+
+
+def replay(
+    trace: str | Path,
+    board: str | Path | Board = "",
+    core: str | Path | Core = "cortex_m7",
+    *,
+    elf: str | Path | None = None,
+    clock_hz: int | None = None,
+) -> RunResult:
+    """Time a saved trace: on the board it was recorded on, or on another with the same memory map.
+
+    Parameters
+    ----------
+    trace
+        File that `Firmware.run` saved.
+    board
+        Default the one of the recording, at its clock.
+    core
+        Core to time it on.
+    elf
+        The program, for names and lines; default the path it was loaded from.
+    clock_hz
+        Core clock instead of the board's.
+
+    Raises
+    ------
+    InputError
+        If the trace is damaged, or the ELF is missing or another one.
+    """
+    with load_trace(trace) as saved:
+        run = saved.header["run"]
+        if not board:
+            clock_hz = clock_hz or run["clock_hz"]
+        chip = _board(board or run["board"], clock_hz)
+        table = core if isinstance(core, Core) else Core.load(core)
+        image = _image_of(saved, elf)
+        accounts = Accounts(image, chip, table, saved.code)
+        accounts.begin(warm=False)
+        for chunk in saved.chunks():
+            accounts.feed(chunk, saved.plan())
+        plan = configuration(
+            image, chip, table,
+            entry=run["entry"], arguments=run["arguments"], warm=False, timed=True,
+        )  # fmt: skip
+        return RunResult(
+            configuration=plan, **accounts.figures(), stop_reason="replay",
+            message=f"replayed from {saved.path}", exit_code=None, console=b"",
+        )  # fmt: skip
+
+
+def _board(board: str | Path | Board, clock_hz: int | None) -> Board:
+    chip = board if isinstance(board, Board) else Board.load(board)
+    return chip if clock_hz is None else chip.override(clock_hz=clock_hz)
+
+
+def _image_of(saved: SavedTrace, elf: str | Path | None) -> Image:
+    path = Path(elf or saved.header["run"]["elf"])
+    do = "Give the ELF that was run (elf=…)"
+    if not path.is_file():
+        raise InputError(
+            f"the program of this trace is not at {path}", where=str(saved.path), do=do
+        )
+    image = Image.load(path)
+    if image.sha256 != saved.header["elf"]["sha256"]:
+        raise InputError(f"{path} is not the program of this trace", where=str(saved.path), do=do)
+    return image

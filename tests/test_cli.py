@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 import m7sim
-from m7sim import toolchain
+from m7sim import cli, toolchain
 
 HERE = Path(__file__).parent
 PACKAGE = Path(m7sim.__file__).parent
@@ -28,6 +32,18 @@ def m7(*arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedP
         cwd=cwd,
         env={**os.environ, "PYTHONPATH": str(PACKAGE.parent)},
     )
+
+
+def inside(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run a command in this process: the same without the second that starting one takes."""
+    out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            code = cli.main([*map(str, arguments)])
+        except SystemExit as end:  # argparse
+            code = int(end.code or 0)
+    told = [stream.buffer.getvalue().decode() for stream in (out, err)]  # type: ignore[attr-defined]
+    return subprocess.CompletedProcess(arguments, code, *told)
 
 
 def refused(code: int, *arguments: str | Path) -> str:
@@ -55,11 +71,11 @@ def firmware() -> Path:
 
 
 def test_help_names_commands_defaults_and_exit_codes() -> None:
-    done = m7("--help")
+    done = inside("--help")
     assert done.returncode == 0
     for word in ("run", "net", "core", "doctor", "exit codes", "130"):
         assert word in done.stdout
-    assert "(default: stm32f746)" in m7("run", "--help").stdout
+    assert "(default: stm32f746)" in inside("run", "--help").stdout
 
 
 def test_version() -> None:
@@ -170,7 +186,7 @@ def test_unmapped_address(firmware: Path) -> None:
 @pytest.mark.toolchain
 @pytest.mark.parametrize("what", ["instructions", "cycles"])
 def test_never_ends(firmware: Path, what: str) -> None:
-    done = m7("run", "--entry", "forever", f"--max-{what}", "100k", firmware)
+    done = inside("run", "--entry", "forever", f"--max-{what}", "100k", firmware)
     assert done.returncode == 4
     assert f"--max-{what}" in done.stderr
     assert "forever" in done.stdout  # the report so far
@@ -179,7 +195,7 @@ def test_never_ends(firmware: Path, what: str) -> None:
 
 @pytest.mark.toolchain
 def test_firmware_exit_code(firmware: Path) -> None:
-    done = m7("run", "--entry", "failing", "--json", firmware)
+    done = inside("run", "--entry", "failing", "--json", firmware)
     assert done.returncode == 3
     assert "exit code 7" in done.stderr
     assert json.loads(done.stdout)["exit_code"] == 7
@@ -187,7 +203,7 @@ def test_firmware_exit_code(firmware: Path) -> None:
 
 @pytest.mark.toolchain
 def test_traceback_on_request(firmware: Path) -> None:
-    done = m7("run", "--traceback", "--entry", "nosuch", firmware)
+    done = inside("run", "--traceback", "--entry", "nosuch", firmware)
     assert done.returncode == 2
     assert "Traceback" in done.stderr
 
@@ -197,7 +213,7 @@ def test_traceback_on_request(firmware: Path) -> None:
 
 @pytest.mark.toolchain
 def test_text_report(firmware: Path) -> None:
-    done = m7("run", firmware)
+    done = inside("run", firmware)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     words = ["ELF", "stm32f746 at 216 MHz", "not modelled", "hello\n", "instructions", "IPC",
@@ -209,7 +225,7 @@ def test_text_report(firmware: Path) -> None:
 
 @pytest.mark.toolchain
 def test_json_document(firmware: Path) -> None:
-    done = m7("run", "--json", firmware)
+    done = inside("run", "--json", firmware)
     assert done.returncode == 0, done.stderr
     doc = json.loads(done.stdout)
     assert doc["schema_version"] == 1
@@ -229,7 +245,7 @@ def test_json_document(firmware: Path) -> None:
 @pytest.mark.toolchain
 def test_output_file_and_clock(firmware: Path, tmp_path: Path) -> None:
     out = tmp_path / "report.json"
-    done = m7("run", "--json", "--clock", "100MHz", "-o", out, firmware)
+    done = inside("run", "--json", "--clock", "100MHz", "-o", out, firmware)
     assert done.returncode == 0, done.stderr
     assert done.stdout == ""
     doc = json.loads(out.read_text())
@@ -256,3 +272,79 @@ def test_reader_that_leaves(firmware: Path) -> None:
     )
     assert done.stderr == ""
     assert done.returncode in (0, 141)
+
+
+@pytest.mark.toolchain
+def test_trace_file_is_complete_or_absent(firmware: Path, tmp_path: Path) -> None:
+    trace = tmp_path / "run.npz"
+    assert inside("run", "--trace", trace, firmware).returncode == 0
+    assert [p.name for p in tmp_path.iterdir()] == ["run.npz"]
+    assert (
+        inside("run", "--trace", tmp_path / "bad.npz", "--entry", "wild", firmware).returncode == 3
+    )
+    assert [p.name for p in tmp_path.iterdir()] == ["run.npz"]
+
+
+@pytest.mark.toolchain
+def test_ctrl_c_prints_what_was_reached(firmware: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "m7sim", "run", "--entry", "forever", str(firmware)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(PACKAGE.parent)},
+    )
+    assert process.stdout is not None
+    first = process.stdout.readline()  # the configuration: the run begins after it
+    while process.stdout.readline().strip():
+        pass
+    time.sleep(1)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert first.startswith("ELF")
+    assert process.returncode == 130
+    assert "interrupted in forever" in err
+    assert "Traceback" not in err
+    assert "Cycles by cause" in out
+
+
+# --- other commands ------------------------------------------------------------------------------
+
+
+def test_core_table() -> None:
+    text = inside("core").stdout
+    assert "load_word" in text
+    assert "mispredict_cycles" in text
+    doc = json.loads(inside("core", "--json").stdout)
+    assert all(row["source"] and row["confidence"] for row in doc["classes"])
+
+
+@pytest.mark.toolchain
+def test_core_check(firmware: Path, tmp_path: Path) -> None:
+    doc = json.loads(inside("core", "--check", firmware, "--json").stdout)
+    assert doc["unmodelled"] == []
+    assert doc["instructions"] == sum(row["instructions"] for row in doc["rows"])
+
+    source, elf = tmp_path / "odd.s", tmp_path / "odd.elf"
+    source.write_text(
+        ".syntax unified\n.thumb\n.thumb_func\n.global odd\n.type odd, %function\n"
+        "odd:\n movs r0, #1\n .inst.w 0xffffffff\n bx lr\n"
+    )
+    subprocess.run(
+        [toolchain.find_compiler(), "-mcpu=cortex-m7", "-mthumb", "-nostdlib", "-Wl,--entry=odd",
+         "-Ttext=0x08000000", source, "-o", elf],
+        check=True,
+    )  # fmt: skip
+    done = inside("core", "--check", elf)
+    assert done.returncode == 1
+    assert "0x08000002" in done.stdout
+    assert "odd" in done.stdout
+
+
+def test_doctor() -> None:
+    done = inside("doctor", "--json")
+    doc = json.loads(done.stdout)
+    assert done.returncode == 0
+    assert doc["ok"] is True
+    assert len(doc["checks"]) > 10
+    assert "corruption" in inside("doctor", "--force-memory-hooks").stdout

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import signal
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +12,8 @@ import pytest
 
 import m7sim
 from m7sim import toolchain
-from m7sim.errors import ElfError, FirmwareError, InputError
-from m7sim.session import Firmware
+from m7sim.errors import ElfError, FirmwareError, InputError, LimitError
+from m7sim.session import Firmware, Interrupted
 
 pytestmark = pytest.mark.toolchain
 
@@ -173,10 +175,67 @@ def test_replay_gives_the_same_cycles(elf: Path, tmp_path: Path) -> None:
     assert replayed.profile.lines == live.profile.lines
 
 
-def test_constants_stay_in_flash(firmware: Firmware) -> None:
-    a, b = np.arange(40, dtype=np.int16), np.arange(40, dtype=np.int16)[::-1].copy()
-    with firmware.constants(a, region="FLASH") as buffers:
-        result = firmware.call("dot", buffers[id(a)], b, 40)
-        assert 0x0800_0000 <= buffers[id(a)].address < 0x0810_0000
-    assert result.value == int(np.dot(a.astype(int), b.astype(int)))
-    assert result.statistics["dcache_misses"] > 0
+def test_limit_of_a_call(firmware: Firmware) -> None:
+    with pytest.raises(
+        LimitError, match=r"10 000 instructions.*forever at session.c.*Raise max_in"
+    ):
+        firmware.call("forever", max_instructions=10_000)
+    with pytest.raises(LimitError, match=r"20 000 cycles.*Raise max_cycles"):
+        firmware.call("forever", max_cycles=20_000)
+    assert firmware.call("fib", 5).value == 5  # without the limit of the call before
+
+
+def test_arrays_in_flash_cost_more(firmware: Firmware) -> None:
+    a = np.arange(400, dtype=np.int16)
+    near = firmware.call("dot", a, a, 400, place="DTCM")
+    far = firmware.call("dot", a, a, 400, place="FLASH")
+    assert near.value == far.value
+    assert "dcache_flash" not in near.stalls
+    assert far.stalls["dcache_flash"] > 0
+    assert far.instructions == near.instructions
+
+
+def test_results_do_not_depend_on_the_size_of_chunks(elf: Path) -> None:
+    """A limit that is not reached makes chunks short; nothing else may change."""
+    whole = m7sim.load(elf).run()
+    short = m7sim.load(elf).run(max_cycles=10**9)
+    assert (short.cycles, short.stalls) == (whole.cycles, whole.stalls)
+    assert short.profile is not None
+    assert whole.profile is not None
+    assert short.profile.functions == whole.profile.functions
+
+
+def test_ctrl_c(elf: Path) -> None:
+    """The result of what was reached comes with the interrupt."""
+    firmware = m7sim.load(elf)
+    firmware.call("fib", 3)  # everything is compiled now
+    timer = threading.Timer(0.3, signal.raise_signal, [signal.SIGINT])
+    timer.start()
+    with pytest.raises(Interrupted) as stop:
+        firmware.run(entry="forever")
+    timer.join()
+    result = stop.value.result
+    assert result.stop_reason == "interrupted"
+    assert result.instructions > 1000
+    assert result.cycles == result.issue_cycles + sum(result.stalls.values())
+    assert "forever" in result.message
+
+
+def test_replay_needs_the_right_program(elf: Path, tmp_path: Path) -> None:
+    trace = tmp_path / "run.npz"
+    m7sim.load(elf).run(trace=trace)
+    other = tmp_path / "other.elf"
+    other.write_bytes(elf.read_bytes() + b"\0")
+    with pytest.raises(InputError, match="not the program of this trace"):
+        m7sim.replay(trace, elf=other)
+    with pytest.raises(InputError, match="no such trace"):
+        m7sim.replay(tmp_path / "none.npz")
+
+
+def test_replay_on_another_clock(elf: Path, tmp_path: Path) -> None:
+    trace = tmp_path / "run.npz"
+    live = m7sim.load(elf, clock_hz=100_000_000).run(trace=trace)
+    same, slower = m7sim.replay(trace), m7sim.replay(trace, clock_hz=50_000_000)
+    assert same.time_ms == live.time_ms
+    assert slower.cycles == live.cycles
+    assert slower.time_ms == 2 * live.time_ms

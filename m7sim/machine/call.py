@@ -21,9 +21,8 @@ if TYPE_CHECKING:
     from m7sim.machine.machine import Machine, Stop
 
 _PAINT = 0xA5
-_GUARD_BYTES = 16  # lowest bytes of the stack: when written, the stack is too small
-# Where functions return to: in the code area of the system map (Armv7-M ARM, B3.1), since the engine
-# stops there before it fetches, but never where execution is forbidden; no M7 chip has memory there.
+# Where functions return to. The engine stops before it fetches there, provided that execution is not
+# forbidden: so in the code area of the system map (Armv7-M ARM, B3.1), where no M7 has memory.
 RETURN_ADDRESS = 0x0FFF_FFF0
 
 # Of a function without debug information: r0.
@@ -118,7 +117,7 @@ def call_function(
         if plan.result_in_memory and result is not None:
             room = marshaller.room(result.size_bytes, True, f"{name}: result").span.start
         entry_sp = _enter(machine, plan, arguments, room)
-        stack = Span(machine.placement.stack.start, entry_sp)
+        stack = Span(machine.placement.red_zone.start, entry_sp)
         _paint(machine, stack)
         stop = machine.execute(address)
         stack_bytes = _used(machine, stack, name)
@@ -198,19 +197,20 @@ def _used(machine: Machine, stack: Span, name: str) -> int:
     Raises
     ------
     FirmwareError
-        If even the guard at the end of the stack was written.
+        If something was written below the stack's limit.
     """
     view = machine.engine.view(stack.start, stack.end - stack.start)
     written = np.flatnonzero(view != _PAINT)
-    if len(written) == 0:
-        return 0
-    if written[0] < _GUARD_BYTES:
+    used = int(len(view) - written[0]) if len(written) else 0
+    room = stack.end - machine.placement.stack.start
+    # Without a red zone the last word tells, if not so surely.
+    if used > room or (used == room and stack.start == machine.placement.stack.start):
         raise FirmwareError(
-            f"stack overflow: more than {len(view) - _GUARD_BYTES} bytes used",
+            f"stack overflow: more than {room} bytes used",
             where=name,
             do="Give it more room: the symbol __StackLimit marks the lowest address",
         )
-    return int(len(view) - written[0])
+    return used
 
 
 def _not_returned(name: str, stop: Stop) -> FirmwareError:

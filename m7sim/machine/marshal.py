@@ -155,15 +155,15 @@ class Marshaller:
         if value is None:
             return 0
         if isinstance(value, np.ndarray):
-            return self._array(value, pointee, where)
+            return self._array(value, ctype, where)
         if isinstance(value, str) and pointee is not None and pointee.kind == "function":
             return self._image.symbol(value).address | 1
         if isinstance(value, str):
             value = value.encode() + b"\0"
         if isinstance(value, (bytes, bytearray)):
-            return self._bytes(value, pointee, where)
+            return self._bytes(value, ctype, where)
         if pointee is not None and pointee.kind in ("struct", "union") and not _is_integer(value):
-            return self._struct(value, pointee, where)
+            return self._struct(value, ctype, pointee, where)
         if not _is_integer(value):
             kind = type(value).__name__
             do = "Pass a NumPy array, bytes, None for NULL, or an address"
@@ -175,9 +175,9 @@ class Marshaller:
             raise InputError(f"{address} is no 32-bit address", where=where)
         return address
 
-    def _array(self, array: NDArray[Any], pointee: CType | None, where: str) -> int:
-        values.check_array(array, pointee, where)
-        writable = not _is_const(pointee)
+    def _array(self, array: NDArray[Any], ctype: CType, where: str) -> int:
+        values.check_array(array, ctype.target, where)
+        writable = not _is_const(ctype)
         if writable and not array.flags.writeable:
             raise InputError(
                 "array is read-only, but the function may write to it",
@@ -207,12 +207,13 @@ class Marshaller:
             )
         return None
 
-    def _bytes(self, value: bytes | bytearray, pointee: CType | None, where: str) -> int:
+    def _bytes(self, value: bytes | bytearray, ctype: CType, where: str) -> int:
+        pointee = ctype.target
         one_byte = pointee is None or pointee.kind == "void" or pointee.size_bytes == 1
         if not one_byte and pointee is not None:
             raise InputError(f"bytes for a pointer to {pointee.name}", where=where, do="Pass an "
                              "array")  # fmt: skip
-        writable = not _is_const(pointee)
+        writable = not _is_const(ctype)
         if writable and isinstance(value, bytes):
             raise InputError(
                 "the function may write to it, and what it writes would be lost",
@@ -229,9 +230,9 @@ class Marshaller:
             buffer.write_back = write_back
         return buffer.span.start
 
-    def _struct(self, value: Any, pointee: CType, where: str) -> int:
+    def _struct(self, value: Any, ctype: CType, pointee: CType, where: str) -> int:
         data = values.pack(pointee, value, where, self.pointer)
-        writable = not _is_const(pointee)
+        writable = not _is_const(ctype)
         buffer = self._new(data, writable, where)
         if writable:
             buffer.write_back = lambda after: _store_fields(pointee, value, data, after, where)
@@ -274,10 +275,14 @@ def _is_integer(value: Any) -> bool:
     return hasattr(type(value), "__index__")
 
 
-def _is_const(pointee: CType | None) -> bool:
-    if pointee is not None and pointee.kind == "array":
-        return pointee.const or _is_const(pointee.target)
-    return pointee is not None and (pointee.const or pointee.kind == "function")
+def _is_const(pointer: CType) -> bool:
+    """Whether a function promises not to write through a pointer."""
+    pointee = pointer.target
+    while pointee is not None and pointee.kind == "array" and not pointee.const:
+        pointee = pointee.target
+    if pointee is None:  # void has no type of its own that could say so
+        return "const" in pointer.name.split("*")[0].split()
+    return pointee.const or pointee.kind == "function"
 
 
 def _store(array: NDArray[Any], data: bytes) -> None:

@@ -16,6 +16,7 @@ from m7sim.units import format_bytes
 AUTO = "auto"
 DEFAULT_ALIGNMENT_BYTES = 8
 DEFAULT_STACK_BYTES = 8192
+RED_ZONE_BYTES = 1024  # below the stack's limit: kept free, to notice an overflow
 
 # Linker symbols that tell where the stack may end: ours and CMSIS's, newlib's.
 _STACK_LIMIT_SYMBOLS = ("__StackLimit", "__stack_limit", "_stack_limit")
@@ -49,18 +50,18 @@ class Placement:
             )
             if size
         ]
-        self.stack = self._stack(image, stack_top)
-        self._fixed.append(self.stack)
+        self.stack, self.red_zone = self._stack(image, stack_top)
+        self._fixed += [self.stack, self.red_zone]
         self._taken: list[Span] = []
 
-    def _stack(self, image: Image, top: int) -> Span:
+    def _stack(self, image: Image, top: int) -> tuple[Span, Span]:
         region = self._board.region_at(top - 1)
         low = region.start if region is not None else 0
         below = [span.end for span in self._fixed if low < span.end <= top]
         floor = max([low, *below])
         limits = [image.symbol(n).address for n in _STACK_LIMIT_SYMBOLS if image.has_symbol(n)]
         limit = next((a for a in limits if floor <= a < top), max(floor, top - DEFAULT_STACK_BYTES))
-        return Span(limit, top)
+        return Span(limit, top), Span(max(floor, limit - RED_ZONE_BYTES), limit)
 
     def take(
         self, size_bytes: int, *, place: str, alignment_bytes: int, writable: bool, where: str

@@ -100,11 +100,11 @@ def _table_text(doc: dict[str, Any], style: Style) -> str:
         grid.add_row(part, f"{len(doc[part])}: {by_rank}")
     console.print(grid)
     console.print()
-    rows = [
+    rows: list[tuple[str, ...]] = [
         (r["name"], r["issue"], str(r["issue_cycles"]), r["confidence"], r["source"], r["meaning"])
         for r in doc["classes"]
     ]
-    columns = ("class", "slot", ">cycles", "confidence", "source", "*meaning")
+    columns: tuple[str, ...] = ("class", "slot", ">cycles", "confidence", "source", "*meaning")
     print_table(console, "Instruction classes", columns, _shorten(rows, 4, 20))
     rows = [
         (r["name"], str(r["value"]), r["unit"], r["confidence"], r["source"])

@@ -57,6 +57,7 @@ class StallCause(IntEnum):
 
 
 N_CAUSES: Final = len(StallCause)
+CAUSE_LIMIT: Final = 64  # what a wait has room for
 
 
 class PairLoss(IntEnum):

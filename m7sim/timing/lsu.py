@@ -151,11 +151,13 @@ def load_hold(m: Record, s: Record, r: Record, c: Record, address: int, younger:
 
 
 @kernel
-def refund(s: Record, r: Record, c: Record) -> None:
-    """Take back what the unaligned load ``r`` saves because of the aligned one beside it."""
+def refund(s: Record, older: Record, younger: Record, c: Record) -> None:
+    """Take back what the unaligned load ``older`` saves because of the aligned one beside it."""
     cycles = s["refund"]
     s["refund"] = 0
     s["cycle"] -= cycles
     c["stalls"][_UNALIGNED] -= cycles
-    for k in range(r["n_writes"]):
-        s["reg_cycle"][r["write_reg"][k]] -= cycles
+    for k in range(older["n_writes"]):
+        s["reg_cycle"][older["write_reg"][k]] -= cycles
+    for k in range(younger["n_writes"]):
+        s["reg_cycle"][younger["write_reg"][k]] -= cycles

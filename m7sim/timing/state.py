@@ -16,7 +16,7 @@ from m7sim.core import Column, Parameters
 from m7sim.isa.classes import CLASSES
 from m7sim.isa.instruction import ALWAYS
 from m7sim.isa.registers import N_REGISTERS
-from m7sim.timing.causes import N_CAUSES, N_LOSSES
+from m7sim.timing.causes import CAUSE_LIMIT, N_CAUSES, N_LOSSES
 
 I64 = NDArray[np.int64]
 Record = np.void  # of dtype MODEL, STATE, CACHE, ROW, TALLY or BLOCK
@@ -26,8 +26,8 @@ NEVER: Final = -(1 << 40)  # a cycle so long ago that nothing waits for it
 
 # A wait is one number, the cycle in which it ends above the inverted cause, so that the maximum of
 # several is the one that ends last and, of equals, the one with the lowest cause.
-CAUSE_BITS: Final = 6
-CAUSE_MASK: Final = (1 << CAUSE_BITS) - 1
+CAUSE_MASK: Final = CAUSE_LIMIT - 1
+CAUSE_BITS: Final = CAUSE_MASK.bit_length()
 NO_WAIT: Final = NEVER << CAUSE_BITS
 
 # Latency rows: one per class, one per class when it ran early, the written-back base.

@@ -94,7 +94,7 @@ def walk(  # type: ignore[no-untyped-def]
                 used += 1
             step(m, s, rows[row], tally[row], start)
             if s["refund"] and row > first:
-                refund(s, rows[row - 1], tally[row - 1])
+                refund(s, rows[row - 1], rows[row], tally[row - 1])
         executions[id_] += 1
         s["instructions"] += block["count"]
         s["pending"] = end - 1

@@ -12,7 +12,9 @@ the bytes there are compared again: overwritten code becomes a new block.
 Limits of the mechanism
 -----------------------
 * What is counted is what the engine starts. A block that faults half-way is replaced, when the
-  run ends, by a block of its executed instructions; the one that faulted is not counted.
+  run ends, by a block of its executed instructions; the one that faulted is not counted. The
+  engine notices a fault in an IT block only behind it and leaves the pc there, or at the next
+  block; unless it has a ``fault_pc``, the cut is there.
 * Instruction limits hold at block boundaries: the run ends before the block that would exceed it.
 * Blocks are the engine's: they end at branches, at pages (4 KiB), and after some hundred
   instructions; the same code may be entered at several addresses, as several blocks.
@@ -138,6 +140,22 @@ class Capture:
     def instructions(self) -> int:
         """Instructions counted so far, a started block as a whole."""
         return self._limit - (self._state[native.BUDGET] if self._parked is None else self._parked)
+
+    def limit(self, max_instructions: int | None, *, chunk_blocks: int | None = None) -> None:
+        """Count instructions from 0 again, up to a new limit; to be called between runs.
+
+        Parameters
+        ----------
+        max_instructions
+            As in the constructor; None: no limit.
+        chunk_blocks
+            Blocks per chunk from now on, at most the capacity; None: the capacity.
+        """
+        self._limit = UNLIMITED if max_instructions is None else max_instructions
+        self._parked = None
+        self._state[native.BUDGET] = self._limit
+        capacity = len(self._buffers.blocks)
+        self._state[native.ROOM_BLOCKS] = min(chunk_blocks or capacity, capacity)
 
     def attach(self) -> None:
         """Install the hooks; everything translated so far is translated again with them."""
@@ -320,9 +338,11 @@ class Capture:
         reports a block before it looks whether it has been stopped.)
         """
         state = self._state
-        last, pc = state[native.LAST], self._engine.read_pc()
+        last, pc = state[native.LAST], getattr(self._engine, "fault_pc", None)
         if last < 0:
             return
+        if pc is None:
+            pc = self._engine.read_pc()
         offset = pc - self._blocks.sources[last].address
         if not 0 <= offset < self._bytes[last]:
             return

@@ -81,7 +81,7 @@ def test_external_memory_on_demand(board: Board) -> None:
     with_sdram = board.map_regions("SDRAM1")
     assert with_sdram.region("SDRAM1").mapped
     assert not with_sdram.region("SDRAM2").mapped
-    with pytest.raises(InputError, match="Did you mean SDRAM1"):
+    with pytest.raises(InputError, match="Did you mean SDRAM"):
         board.map_regions("SDRAM")
 
 
@@ -95,13 +95,13 @@ def test_unknown_board_names_the_nearest() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("flash_wait_states =", "flash_wait_state =", "unknown key 'flash_wait_state'.*flash_wait_states"),
-        ('ways = { value = 2, source = "TRM 1.3",', "ways = { value = 2,", "icache.ways.*missing source"),
-        ('value = 4096, source = "DS 2.1"', 'value = "4096", source = "DS 2.1"', "is a str, expected int"),
+        ("flash_wait_states =", "flash_wait_state =", "unknown key 'flash_wait_state'.*states"),
+        ('ways = { value = 2, source = "TRM 1.3",', "ways = { value = 2,", "ways.*missing source"),
+        ("value = 4096,", 'value = "4096",', "is a str, expected int"),
         ("value = true,", "value = 1,", "is a int, expected bool"),
         ("start = 0x2001_0000", "start = 0x2000_F000", "regions overlap: DTCM .* and SRAM1"),
         ('kind = "dtcm"', 'kind = "dtcmm"', "unknown kind 'dtcmm'.*Did you mean dtcm"),
-        ('source = "DS figure 19, 2.5"', 'source = "XY 19"', r"does not begin with a key of \[sources\]"),
+        ('source = "DS figure 19, 2.5"', 'source = "XY 19"', r"begin with a key of \[sources\]"),
         ('confidence = "calibrated"', 'confidence = "sure"', "confidence 'sure'"),
         ('regions = ["FLASH"]', 'regions = ["FLASH1"]', "unknown region 'FLASH1'.*FLASH"),
         ("size_bytes = 0x4000\n", "size_bytes = 0x4100\n", "not in whole pages"),
@@ -113,7 +113,7 @@ def test_unknown_board_names_the_nearest() -> None:
         ("ways = { value = 4,", "ways = { value = 3,", "no power of two"),
         ("hz = { value = 216_000_000", "hz = { value = -5", "negative"),
         ("[clock]", "[clock", "not valid TOML"),
-        ('[[latency]]\nregions = ["PPB"]\naccess = "write"', '[[latency]]\nregions = ["PPB"]\naccess = "read"', "second read latency of PPB"),
+        ('["PPB"]\naccess = "write"', '["PPB"]\naccess = "read"', "second read latency of PPB"),
     ],
 )  # fmt: skip
 def test_schema_errors(tmp_path: Path, old: str, new: str, message: str) -> None:

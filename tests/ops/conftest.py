@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,20 +7,6 @@ import numpy as np
 import pytest
 
 from m7sim.ops.kernels import OK, KernelCall, kernel_elf
-
-ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture(scope="session")
-def models() -> Path:
-    """Folder with the published weights; a missing one is an error only in CI."""
-    folder = Path(os.environ.get("M7SIM_MODELS", ROOT.parent / "shared" / "models"))
-    if not (folder / "legacy_q7").is_dir():
-        message = f"no models in {folder}; set M7SIM_MODELS"
-        if os.environ.get("CI") == "true":
-            pytest.fail(message)
-        pytest.skip(message)
-    return folder
 
 
 def on_board(elf: Path):

@@ -38,7 +38,7 @@ class Generator:
         self.index(6)
         self.move(COUNTER, rng.randrange(1, 6))
         start = len(self.code)
-        for _ in range(rng.randrange(1, 6)):
+        for _ in range(rng.randrange(1, 9)):
             self.segment()
         self.code += [0x3801 | COUNTER << 8]  # subs counter, #1
         self.branch(1, start - len(self.code))
@@ -177,7 +177,10 @@ class Generator:
         if register == base:
             register = next(r for r in (4, 3) if r != base)
         mode = self.rng.choice((0x400, 0x500, 0x700, 0x100, 0x300))  # P, U, W
-        self.code += [0xF800 | bits | base, register << 12 | 0x800 | mode | self.rng.randrange(32) * self.step()]
+        self.code += [
+            0xF800 | bits | base,
+            register << 12 | 0x800 | mode | self.rng.randrange(32) * self.step(),
+        ]
         if register in (5, 6) and load:
             self.index(register)
 

@@ -1,0 +1,116 @@
+"""A machine, what records it, and what times the record while it runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import IO, cast
+
+from m7sim.board import Board
+from m7sim.core import Core
+from m7sim.elf import Image
+from m7sim.machine import Machine
+from m7sim.profile.accounts import Accounts
+from m7sim.trace.capture import Capture
+from m7sim.trace.chunk import Chunk
+from m7sim.trace.store import TraceWriter
+
+CHUNK_BLOCKS = 1 << 16
+# With a limit on cycles, chunks are shorter: the limit is looked at once per chunk.
+LIMITED_CHUNK_BLOCKS = 1 << 11
+CONSOLE_BYTES = 1 << 24  # of the firmware's output that a result keeps
+
+
+class Console:
+    """Keeps what the firmware prints and passes it on."""
+
+    def __init__(self, stream: IO[bytes] | None) -> None:
+        self.stream = stream
+        self.kept = bytearray()
+
+    def write(self, data: bytes) -> int:
+        self.kept += data[: max(0, CONSOLE_BYTES - len(self.kept))]
+        if self.stream is not None:
+            self.stream.write(data)
+        return len(data)
+
+    def flush(self) -> None:
+        if self.stream is not None:
+            self.stream.flush()
+
+
+class Live:
+    """One machine, what records it, and what times the record."""
+
+    def __init__(
+        self,
+        image: Image,
+        board: Board,
+        core: Core | None,
+        *,
+        files: Path | None = None,
+        arguments: str = "",
+        stdout: IO[bytes] | None = None,
+        stdin: IO[bytes] | None = None,
+    ) -> None:
+        self.console = Console(stdout)
+        self.machine = Machine(
+            image,
+            board,
+            files=files,
+            arguments=arguments,
+            stdout=cast(IO[bytes], self.console),
+            stdin=stdin,
+        )
+        self.capture = Capture(
+            self.machine.engine,
+            self._read_constant,
+            on_chunk=self._on_chunk,
+            capacity_blocks=CHUNK_BLOCKS,
+        )
+        self.accounts: Accounts | None = None
+        if core is not None:
+            self.accounts = Accounts(image, board, core, self.capture.code)
+        self.max_instructions: int | None = None
+        self.max_cycles: int | None = None
+        self.writer: TraceWriter | None = None
+        self.machine.cycle_source = self._cycles
+        self.machine.attach(self.capture)
+        self.capture.attach()
+
+    def begin(
+        self, *, warm: bool, max_instructions: int | None = None, max_cycles: int | None = None
+    ) -> None:
+        """Count from 0 up to the limits given, with caches and predictors as they are or empty."""
+        self.max_instructions, self.max_cycles = max_instructions, max_cycles
+        chunk_blocks = CHUNK_BLOCKS if max_cycles is None else LIMITED_CHUNK_BLOCKS
+        self.capture.limit(max_instructions, chunk_blocks=chunk_blocks)
+        if self.accounts is not None:
+            self.accounts.begin(warm=warm)
+
+    def close(self) -> None:
+        self.machine.detach(self.capture)
+        self.capture.detach()
+        self.machine.close()
+
+    def _read_constant(self, address: int) -> int | None:
+        """Return a word that the firmware cannot change."""
+        region = self.machine.board.region_at(address)
+        if region is None or region.writable or address + 4 > region.end:
+            return None
+        return int.from_bytes(self.machine.read(address, 4), "little")
+
+    def _on_chunk(self, chunk: Chunk) -> None:
+        if self.writer is not None:
+            self.writer.add(chunk)
+        if self.accounts is None:
+            return
+        self.accounts.feed(chunk, self.capture.plan())
+        if self.max_cycles is not None and self.accounts.timer.cycles >= self.max_cycles:
+            self.capture.stop("cycles")
+
+    def _cycles(self) -> int:
+        """Cycles up to the last finished block; without timing, instructions stand in."""
+        if self.accounts is None:
+            return self.capture.instructions
+        self.capture.deliver_finished()
+        return self.accounts.total_cycles

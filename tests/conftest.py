@@ -1,0 +1,20 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def models() -> Path:
+    """Folder with the published weights; a missing one is an error only in CI."""
+    folder = Path(os.environ.get("M7SIM_MODELS", ROOT.parent / "shared" / "models"))
+    if not (folder / "legacy_q7").is_dir():
+        message = f"no models in {folder}; set M7SIM_MODELS"
+        if os.environ.get("CI") == "true":
+            pytest.fail(message)
+        pytest.skip(message)
+    return folder

@@ -1,0 +1,242 @@
+"""Limits, stops, faults: how a capture ends."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+from m7sim.errors import InputError
+from m7sim.isa import UndecodableError
+from m7sim.trace import blocks
+from m7sim.trace.battery import CODE_ADDRESS, programs
+from m7sim.trace.blocks import BlockSource, it_conditions
+from m7sim.trace.capture import Capture
+from m7sim.trace.chunk import Chunk, resolve
+from m7sim.trace.oracle import MemoryWatch
+from m7sim.trace.plan import Site
+from m7sim.trace.rig import END_ADDRESS, Captured, make_engine, run_captured
+from m7sim.trace.sites import MOST_RANGES, SiteHooks
+from m7sim.trace.tables import HashTable, State
+
+PROGRAMS = {program.name: program for program in programs()}
+
+WILD = bytes.fromhex("fee7")  # b .
+# movs r1, #0; ldr r2, [r0]; movs r3, #1; ldr r4, [r1, r0]; str r4, [r2]; bx lr
+LOADS = bytes.fromhex("0021 0268 0123 0c58 1460 7047")
+
+
+def texts(captured: Captured) -> list[str]:
+    code = captured.capture.code
+    spans = (code.blocks[b] for b in captured.blocks.tolist())
+    return [i.text for first, n in spans for i in code.instructions[first : first + n]]
+
+
+def test_instruction_limit_ends_a_wild_loop() -> None:
+    captured = run_captured(WILD, max_instructions=1000)
+    assert captured.outcome.end == "stopped"
+    assert captured.capture.stop_reason == "instructions"
+    assert captured.capture.instructions == captured.blocks.size == 1000
+
+
+@pytest.mark.parametrize("limit", [0, 1, 5, 10, 11, 30])
+def test_instruction_limit_is_at_a_block_boundary(limit: int) -> None:
+    program = PROGRAMS["indexed"].code
+    whole = run_captured(program)
+    limited = run_captured(program, max_instructions=limit)
+    counts = np.array([count for _, count in whole.capture.code.blocks])
+    total = counts[whole.blocks].cumsum()
+    n = int(np.searchsorted(total, limit, side="right"))
+    np.testing.assert_array_equal(limited.blocks, whole.blocks[:n])
+    assert limited.capture.instructions == (total[n - 1] if n else 0)
+    np.testing.assert_array_equal(limited.addresses, whole.addresses[: limited.addresses.size])
+
+
+def test_limit_that_is_not_reached() -> None:
+    captured = run_captured(PROGRAMS["indexed"].code, max_instructions=10_000)
+    assert captured.outcome.end == "until"
+    assert captured.capture.stop_reason is None
+
+
+def test_fault_in_mid_block() -> None:
+    ram = (0x5555_5554).to_bytes(4, "little")  # nothing there
+    code = bytes.fromhex("4ff00050") + LOADS  # mov.w r0, #0x20000000
+    captured = run_captured(code, ram)
+    assert captured.outcome.end == "memory"
+    assert captured.outcome.register("pc") == CODE_ADDRESS + 12
+    assert len(texts(captured)) == captured.capture.instructions == 5
+    assert texts(captured)[-1].startswith("ldr")
+    assert captured.addresses.tolist() == [0x2000_0000, 0x2000_0000]
+
+
+def test_fault_at_the_first_instruction() -> None:
+    captured = run_captured(bytes.fromhex("4ff0a040 00e0 00bf 0168 7047"))
+    # mov.w r0, #0x50000000; b; nop; ldr r1, [r0]
+    assert captured.outcome.end == "memory"
+    assert len(texts(captured)) == captured.capture.instructions == 2
+    assert captured.addresses.size == 0
+
+
+def test_error_of_the_consumer_ends_the_run_and_comes_out() -> None:
+    engine = make_engine(WILD)
+    seen: list[int] = []
+
+    def refuse(chunk: Chunk) -> None:
+        seen.append(chunk.blocks.size)
+        raise ValueError("enough")
+
+    capture = Capture(engine, lambda _address: None, on_chunk=refuse, capacity_blocks=64)
+    capture.attach()
+    capture.before_run()
+    stop = engine.run(CODE_ADDRESS, END_ADDRESS)
+    assert stop.kind == "stopped"
+    with pytest.raises(ValueError, match="enough"):
+        capture.after_run()
+    assert seen == [64]
+    engine.close()
+
+
+def test_stop_from_the_consumer() -> None:
+    engine = make_engine(WILD)
+    chunks: list[Chunk] = []
+
+    def third(chunk: Chunk) -> None:
+        chunks.append(chunk)
+        if len(chunks) == 3:
+            capture.stop("cycles")
+
+    capture = Capture(engine, lambda _address: None, on_chunk=third, capacity_blocks=10)
+    capture.attach()
+    capture.before_run()
+    assert engine.run(CODE_ADDRESS, END_ADDRESS).kind == "stopped"
+    capture.after_run()
+    assert capture.stop_reason == "cycles"
+    assert [chunk.blocks.size for chunk in chunks] == [10, 10, 10]
+    assert capture.instructions == 30
+    engine.close()
+
+
+def test_second_run_notices_code_written_in_between() -> None:
+    engine = make_engine(bytes.fromhex("01207047"))  # movs r0, #1; bx lr
+    chunks: list[Chunk] = []
+    capture = Capture(engine, lambda _address: None, on_chunk=chunks.append)
+    capture.attach()
+    for code in ("01207047", "02207047", "01207047"):
+        engine.write(CODE_ADDRESS, bytes.fromhex(code))
+        capture.before_run()
+        engine.run(CODE_ADDRESS, END_ADDRESS)
+        capture.after_run()
+    assert [chunk.blocks.tolist() for chunk in chunks] == [[0], [1], [0]]
+    assert capture.code.instructions[2].text.replace(" ", "").endswith("#2")
+    engine.close()
+
+
+def test_detached_capture_sees_nothing() -> None:
+    engine = make_engine(PROGRAMS["predicated_both"].code)
+    chunks: list[Chunk] = []
+    capture = Capture(engine, lambda _address: None, on_chunk=chunks.append)
+    capture.attach()
+    capture.detach()
+    capture.before_run()
+    engine.run(CODE_ADDRESS, END_ADDRESS)
+    capture.after_run()
+    assert chunks == []
+    engine.close()
+
+
+def test_finished_blocks_can_be_had_in_mid_run() -> None:
+    """As for a clock that firmware reads: everything but the block that is executing."""
+    program = PROGRAMS["predicated_both"].code
+    whole = run_captured(program)
+    engine = make_engine(program)
+    chunks: list[Chunk] = []
+    capture = Capture(engine, lambda _a: None, on_chunk=chunks.append)
+    capture.attach()
+
+    class Clock(MemoryWatch):
+        def _note(self, address: int, size: int, *, store: bool) -> None:
+            super()._note(address, size, store=store)
+            capture.deliver_finished()
+
+    Clock(engine)
+    capture.before_run()
+    assert engine.run(CODE_ADDRESS, END_ADDRESS).kind == "until"
+    capture.after_run()
+    engine.close()
+    assert len(chunks) > 3
+    addresses = np.concatenate([resolve(chunk, capture.plan()) for chunk in chunks])
+    np.testing.assert_array_equal(np.concatenate([c.blocks for c in chunks]), whole.blocks)
+    np.testing.assert_array_equal(addresses, whole.addresses)
+
+
+def test_undecodable_code_that_faults_is_the_machines_to_tell() -> None:
+    captured = run_captured(bytes.fromhex("0120 ffde"))  # movs; permanently undefined
+    assert captured.outcome.end in ("instruction", "exception")
+
+
+def test_undecodable_code_that_executes_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(source: BlockSource) -> object:
+        raise UndecodableError("no such instruction", where=f"{source.address:#x}")
+
+    monkeypatch.setattr(blocks, "decode_block", refuse)
+    with pytest.raises(InputError, match="no such instruction"):
+        run_captured(PROGRAMS["indexed"].code)
+    with pytest.raises(InputError, match="no such instruction"):  # a single block
+        run_captured(bytes.fromhex("01207047"))
+
+
+def test_it_conditions_from_epsr() -> None:
+    assert it_conditions(0x0100_0000) == ()
+    # ITSTATE 0b0000_0100 after itt eq has done two of three: one condition left
+    assert it_conditions(0x0100_0000 | (0x08 >> 2) << 10) == (0,)
+    assert it_conditions(0x0100_0000 | (0x1E >> 2) << 10 | 2 << 25) == (1, 1, 1)
+    assert it_conditions((0xC5 >> 2) << 10 | 1 << 25) == (12, 12, 13, 12)[:4]
+
+
+class FakeEngine:
+    def __init__(self) -> None:
+        self.hooks: dict[int, tuple[int, int]] = {}
+        self.deleted = 0
+
+    def hook_add_native(
+        self, kind: str, function_address: int, user_data: int, begin: int = 1, end: int = 0
+    ) -> int:
+        assert kind == "code"
+        number = len(self.hooks) + self.deleted
+        self.hooks[number] = begin, end
+        return number
+
+    def hook_del(self, hook: int) -> None:
+        del self.hooks[hook]
+        self.deleted += 1
+
+
+def test_sites_are_covered_by_few_disjoint_ranges() -> None:
+    engine = FakeEngine()
+    sites = SiteHooks(engine, State())
+    rng = np.random.default_rng(1)
+    addresses = (0x0800_0000 + 2 * rng.integers(0, 1 << 17, 3000)).tolist()
+    for address in addresses:
+        sites.install((Site(address, 0, ((0, 1),)),), tuple(range(16)))
+    ranges = sorted(engine.hooks.values())
+    assert len(ranges) <= MOST_RANGES
+    assert sites.ranges == ranges
+    assert all(a[1] < b[0] for a, b in itertools.pairwise(ranges))
+    assert all(any(low <= address <= high for low, high in ranges) for address in addresses)
+    assert engine.deleted < 100  # the engine walks deleted hooks too
+    assert not sites.install((Site(addresses[0], 0, ((0, 1),)),), tuple(range(16)))
+
+
+def test_hash_table() -> None:
+    state = State()
+    table = HashTable(state, 0, 1, 2)
+    rng = np.random.default_rng(2)
+    addresses = (2 * rng.integers(0, 1 << 31, 5000)).tolist()
+    known = {address: i for i, address in enumerate(addresses)}
+    for address, value in known.items():
+        table.put(address, value)
+    table.put(addresses[0], -5)
+    known[addresses[0]] = -5
+    assert all(table.get(address) == value for address, value in known.items())
+    assert table.get(0x1001_0000 + 1) is None
