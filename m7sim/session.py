@@ -128,11 +128,14 @@ class Firmware:
                 stop = live.machine.run_from_reset()
             else:
                 stop = live.machine.run_from_entry(entry)
+            if live.writer is not None and trace is not None:
+                live.writer.save(trace)
         except KeyboardInterrupt:
             raise Interrupted(self._run_result(plan, live, stop)) from None
-        if live.writer is not None and trace is not None:
-            live.writer.save(Path(trace))
-            live.writer = None
+        finally:
+            if live.writer is not None:
+                live.writer.close()
+                live.writer = None
         return self._run_result(plan, live, stop)
 
     def call(

@@ -10,7 +10,7 @@ from m7sim.jit import plain
 from m7sim.timing.walk import walk
 
 
-def plain_walk() -> Callable[..., int]:
+def plain_walk() -> Callable[..., None]:
     """Return the walk with all the kernels it reaches replaced by the functions behind them."""
     twins: dict[Any, FunctionType] = {}
 

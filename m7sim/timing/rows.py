@@ -137,4 +137,6 @@ def build_blocks(arr: CodeArrays) -> Records:
     blocks["first"] = arr.block_first
     blocks["count"] = arr.block_count
     blocks["address"] = arr.block_address
+    before = np.concatenate(([0], np.cumsum(arr.mem_kind != 0)))
+    blocks["accesses"] = before[arr.block_first + arr.block_count] - before[arr.block_first]
     return blocks

@@ -208,7 +208,7 @@ TALLY: Final = np.dtype(
     ]
 )
 
-BLOCK: Final = np.dtype(_fields("first", "count", "address"))
+BLOCK: Final = np.dtype(_fields("first", "count", "accesses", "address"))
 
 
 def new_state() -> np.void:

@@ -73,16 +73,22 @@ class Timer:
         ------
         UnmodelledError
             When the code holds instructions that the core table has no row for.
+        ValueError
+            When a block id is unknown or the number of addresses does not fit the blocks.
         """
         self._refresh()
+        blocks = np.ascontiguousarray(blocks, np.int32)
+        address = np.ascontiguousarray(address, np.uint32)
+        if len(blocks) and not 0 <= blocks.min() <= blocks.max() < len(self._blocks):
+            raise ValueError(f"block ids are not all between 0 and {len(self._blocks) - 1}")
+        accesses = int(self._blocks["accesses"][blocks].sum())
+        if accesses != len(address):
+            raise ValueError(f"{len(address)} addresses for the {accesses} accesses of the blocks")
         block_cycles = np.zeros(len(blocks), np.int64)
-        used = self._walk(
+        self._walk(
             self._model, self._state, self._rows, self._tally, self._blocks, self._executions,
-            np.ascontiguousarray(blocks, np.int32), np.ascontiguousarray(address, np.uint32),
-            block_cycles,
+            blocks, address, block_cycles,
         )  # fmt: skip
-        if used != len(address):
-            raise ValueError(f"{len(address)} addresses for {used} accesses in these blocks")
         return block_cycles
 
     def reset(self, cold: bool = True) -> None:

@@ -56,8 +56,8 @@ _LOSS_HAZARD = int(PairLoss.HAZARD)
 @kernel
 def walk(  # type: ignore[no-untyped-def]
     m: Record, s: Record, rows, tally, block_table, executions, blocks, address, block_cycles
-) -> int:
-    """Walk ``blocks``; write the cycles of each to ``block_cycles``; return addresses used.
+) -> None:
+    """Walk ``blocks`` and write the cycles of each to ``block_cycles``.
 
     Parameters
     ----------
@@ -99,7 +99,6 @@ def walk(  # type: ignore[no-untyped-def]
         s["instructions"] += block["count"]
         s["pending"] = end - 1
         block_cycles[n] = s["cycle"] - before
-    return used
 
 
 @kernel

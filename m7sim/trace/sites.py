@@ -17,7 +17,7 @@ from m7sim.trace.plan import Site
 from m7sim.trace.tables import HashTable, State
 
 MOST_RANGES = 8
-_GRANULE_BYTES = 16
+_GRANULE_BYTES = 64  # most loops with sites then have one range: cheaper than two
 _DELETIONS_PER_DOUBLING = 4
 
 

@@ -114,6 +114,11 @@ class TraceWriter:
             partial.unlink(missing_ok=True)
             self._file.close()
 
+    def close(self) -> None:
+        """Give up what was not saved; after `save` there is nothing left to do."""
+        self._zip.close()
+        self._file.close()
+
     def _header(self) -> dict[str, Any]:
         return {
             "schema": SCHEMA,

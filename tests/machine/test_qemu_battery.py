@@ -89,7 +89,6 @@ def test_newlibs_own_semihosting(tmp_path: Path, board: Board) -> None:
     files = tmp_path / "files"
     files.mkdir()
     machine = Machine(Image.load(elf), board, files=files, arguments="prog word")
-    machine.initialise()
     stop = machine.run_from_entry("_start")
     assert (stop.reason, stop.exit_code) == ("exit", 9)
     assert bytes(machine.console.output) == b"word 0.667\nkept 5\nto stderr\n"

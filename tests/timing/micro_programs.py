@@ -44,9 +44,12 @@ def assemble(text: str) -> bytes:
 
 
 def split_blocks(instructions: Sequence[Instruction]) -> list[list[Instruction]]:
-    """Cut after each instruction that ends a block."""
+    """Cut after each instruction that ends a block and before each target of a branch."""
+    targets = {i.target for i in instructions}
     blocks: list[list[Instruction]] = [[]]
     for instruction in instructions:
+        if instruction.address in targets:
+            blocks.append([])
         blocks[-1].append(instruction)
         if instruction.ends_block:
             blocks.append([])

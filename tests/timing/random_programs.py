@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import itertools
 from typing import NamedTuple
 
 import numpy as np
@@ -16,16 +17,18 @@ from m7sim.isa.decode import decode_range
 from m7sim.timing import Timer, Timing
 
 TEXT = """
-add.w {a}, {b}, {c}; adds {a}, {a}, #1; eor.w {a}, {b}, {c}, ror #8; mov {a}, {b}; lsl.w {a}, {b}, {c}
-movw {a}, #99; movt {a}, #9; ubfx {a}, {b}, #2, #5; bfi {a}, {b}, #3, #4; uxtb.w {a}, {b}; sxtb16 {a}, {b}
-rev {a}, {b}; clz {a}, {b}; uadd8 {a}, {b}, {c}; sel {a}, {b}, {c}; ssat {a}, #8, {b}; qadd {a}, {b}, {c}
-mul {a}, {b}, {c}; smlad {a}, {b}, {c}, {a}; umlal {a}, {d}, {b}, {c}; udiv {a}, {b}, {c}
-ldr {a}, [{b}]; ldr {a}, [{b}], #4; ldr {a}, [{b}, {c}, lsl #2]; ldrb {a}, [{b}, {c}]; ldrsh {a}, [{b}]
-str {a}, [{b}]; strb {a}, [{b}]; str {a}, [{b}], #4; ldrd {a}, {d}, [r9]; strd {a}, {d}, [r9]
-ldm r9!, {{r0-r3}}; stm r9, {{r0-r4}}; push {{r0-r3}}; pop {{r0-r3}}; cmp {a}, {b}; tst {a}, {b}, lsl #2
-vadd.f32 s0, s1, s2; vfma.f32 s3, s4, s5; vmla.f32 s3, s4, s5; vldr s1, [r9]; vstr s3, [r9]; vmov {a}, s3
-vdiv.f32 s6, s7, s8; vmov s4, {a}; vcmp.f32 s0, s1; vmrs APSR_nzcv, fpscr; vldm r9, {{s0-s7}}; nop; nop.w
-mrs {a}, apsr; dmb; adcs {a}, {b}; vmul.f32 s9, s10, s11; vadd.f64 d0, d1, d2
+add.w {a}, {b}, {c}; adds {a}, {a}, #1; eor.w {a}, {b}, {c}, ror #8; mov {a}, {b}
+lsl.w {a}, {b}, {c}; movw {a}, #99; movt {a}, #9; ubfx {a}, {b}, #2, #5; bfi {a}, {b}, #3, #4
+uxtb.w {a}, {b}; sxtb16 {a}, {b}; rev {a}, {b}; clz {a}, {b}; uadd8 {a}, {b}, {c}
+sel {a}, {b}, {c}; ssat {a}, #8, {b}; qadd {a}, {b}, {c}; mul {a}, {b}, {c}
+smlad {a}, {b}, {c}, {a}; umlal {a}, {d}, {b}, {c}; udiv {a}, {b}, {c}; cmp {a}, {b}
+ldr {a}, [{b}]; ldr {a}, [{b}], #4; ldr {a}, [{b}, {c}, lsl #2]; ldrb {a}, [{b}, {c}]
+ldrsh {a}, [{b}]; str {a}, [{b}]; strb {a}, [{b}]; str {a}, [{b}], #4; ldrd {a}, {d}, [r9]
+strd {a}, {d}, [r9]; ldm r9!, {{r0-r3}}; stm r9, {{r0-r4}}; push {{r0-r3}}; pop {{r0-r3}}
+tst {a}, {b}, lsl #2; vadd.f32 s0, s1, s2; vfma.f32 s3, s4, s5; vmla.f32 s3, s4, s5
+vldr s1, [r9]; vstr s3, [r9]; vmov {a}, s3; vdiv.f32 s6, s7, s8; vmov s4, {a}
+vcmp.f32 s0, s1; vmrs APSR_nzcv, fpscr; vldm r9, {{s0-s7}}; nop; nop.w; mrs {a}, apsr; dmb
+adcs {a}, {b}; vmul.f32 s9, s10, s11; vadd.f64 d0, d1, d2
 """
 LINES = [line.strip() for row in TEXT.split("\n") for line in row.split(";") if line.strip()]
 ENDS = ("b .", "beq .", "bne .", "bl .", "bx lr", "cbz r0, .+4", "nop", "pop {{r0, pc}}", "bx r3")
@@ -105,7 +108,7 @@ def time_run(
     ends = np.concatenate(([0], np.cumsum(access_counts(run))))
     cycles = [
         timer.feed(run.blocks[a:b], run.address[ends[a] : ends[b]])
-        for a, b in zip(edges, edges[1:], strict=False)
+        for a, b in itertools.pairwise(edges)
     ]
     return np.concatenate(cycles), timer.result()
 

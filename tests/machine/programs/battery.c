@@ -85,7 +85,7 @@ static void integers(void)
         volatile int32_t e = (int32_t)a, f = (int32_t)(b | 1);
         total += (uint64_t)(e / f) + (uint64_t)((int64_t)e * f) + (uint32_t)__builtin_clz((uint32_t)f);
     }
-    printf("%016" PRIx64 " %lld %llu\n", total, (long long)-5 / 2, ~0ull / 10);
+    printf("%016llx %lld %llu\n", (unsigned long long)total, (long long)-5 / 2, ~0ull / 10);
 }
 
 static void memory(void)
