@@ -93,6 +93,7 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _run_parser(commands)
     _net_parser(commands)
+    _validate_parser(commands)
     _core_parser(commands)
     _doctor_parser(commands)
     return top
@@ -175,6 +176,18 @@ def _net_parser(commands: Any) -> None:
     )
     sub.add_argument(
         "--figure", metavar="FILE", help="also draw cycles by layer (.svg, .png, .pdf)"
+    )
+    _add_document(sub)
+
+
+def _validate_parser(commands: Any) -> None:
+    sub = _add(commands, "validate", _validate, "Compare the model with cycles measured on chips.")
+    sub.add_argument("folder", metavar="DIR", help="folder of case files (*.toml)")
+    sub.add_argument("--board", default="", metavar="NAME|FILE", help="instead of each case's own")
+    sub.add_argument("--core", default="", metavar="NAME|FILE", help="instead of each case's own")
+    sub.add_argument("--figure", metavar="FILE", help="also draw modelled over measured cycles")
+    sub.add_argument(
+        "--update-bands", metavar="FILE", help="also write the results as data for error bands"
     )
     _add_document(sub)
 
@@ -285,6 +298,31 @@ def _net(arguments: argparse.Namespace) -> int:
         figure.network(done, beside, Path(arguments.figure))
     _write(arguments.output, report)
     return 0 if done.total.matches else EXIT_CHECK
+
+
+def _validate(arguments: argparse.Namespace) -> int:
+    from m7sim.report import document, progress, validation
+    from m7sim.report.layout import Style
+    from m7sim.validate import cases_run
+
+    with progress.bar("validating") as on_case:
+        done = cases_run.run_folder(
+            Path(arguments.folder), board=arguments.board, core=arguments.core, on_case=on_case
+        )
+    if arguments.json:
+        report = document.to_json(validation.document(done))
+    else:
+        style = Style.of_stream(sys.stdout if arguments.output == "-" else None)
+        report = validation.render(done, style=style)
+    _write(arguments.output, report)
+    for failure in done.failures:
+        _complain(failure.message)
+    if arguments.figure:
+        validation.draw(done.rows, Path(arguments.figure))
+    if arguments.update_bands:
+        for path, text in validation.band_files(done, Path(arguments.update_bands)).items():
+            _write(str(path), text)
+    return 0 if done.complete else EXIT_CHECK
 
 
 def _core(arguments: argparse.Namespace) -> int:

@@ -59,6 +59,12 @@ def kernel(function: F) -> F:
     return jitted
 
 
+def inlined(function: F) -> F:
+    """Compile ``function`` into each kernel that calls it: for the short steps of hot loops."""
+    jitted: F = numba.njit(cache=True, nogil=True, boundscheck=False, inline="always")(function)
+    return jitted
+
+
 def plain(function: Any) -> Any:
     """Return the Python function behind a jitted one (or the function itself)."""
     return getattr(function, "py_func", function)

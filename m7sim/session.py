@@ -295,6 +295,8 @@ def load(
     chip = _board(board, clock_hz)
     table = core if isinstance(core, Core) else Core.load(core)
     folder = None if files is None else Path(files)
+    if folder is not None and not folder.is_dir():
+        raise InputError("no such folder for semihosting files", where=str(files))
     return Firmware(Image.load(elf), chip, table, files=folder, time=time)
 
 

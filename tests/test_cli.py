@@ -107,6 +107,25 @@ def test_folder_instead_of_file(tmp_path: Path) -> None:
     assert "directory" in refused(2, "run", tmp_path).lower()
 
 
+@pytest.mark.toolchain
+def test_folder_for_files_that_is_none(firmware: Path, tmp_path: Path) -> None:
+    done = inside("run", "--files", tmp_path / "none", firmware)
+    assert done.returncode == 2
+    assert "no such folder" in done.stderr
+    assert done.stdout == ""
+
+
+@pytest.mark.toolchain
+def test_firmware_without_debug_information(firmware: Path, tmp_path: Path) -> None:
+    for option, name in (("-g", "fib"), ("-s", "[no symbol]")):
+        bare = tmp_path / "bare.elf"
+        subprocess.run(["arm-none-eabi-strip", option, "-o", bare, firmware], check=True)
+        doc = json.loads(inside("run", "--json", bare).stdout)
+        assert doc["functions"][0]["name"] == name
+        assert doc["cycles"] == sum(line["cycles"] for line in doc["lines"])
+        assert {line["file"] for line in doc["lines"]} == {""}
+
+
 def test_text_instead_of_elf() -> None:
     assert "not an ELF" in refused(2, "run", Path(__file__))
 
@@ -288,17 +307,17 @@ def test_trace_file_is_complete_or_absent(firmware: Path, tmp_path: Path) -> Non
 @pytest.mark.toolchain
 def test_ctrl_c_prints_what_was_reached(firmware: Path) -> None:
     process = subprocess.Popen(
-        [sys.executable, "-m", "m7sim", "run", "--entry", "forever", str(firmware)],
+        [sys.executable, "-m", "m7sim", "run", "--entry", "announced", str(firmware)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "PYTHONPATH": str(PACKAGE.parent)},
     )
     assert process.stdout is not None
-    first = process.stdout.readline()  # the configuration: the run begins after it
-    while process.stdout.readline().strip():
-        pass
-    time.sleep(1)
+    first = process.stdout.readline()
+    while process.stdout.readline() != "ready\n":
+        assert process.poll() is None
+    time.sleep(0.2)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert first.startswith("ELF")

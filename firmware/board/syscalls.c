@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <reent.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -173,8 +174,10 @@ int _unlink(const char *name)
     return m7_semihost(M7_SYS_REMOVE, &block) ? failed() : 0;
 }
 
-int _rename(const char *old, const char *new)
+/* newlib's own makes a second link and removes the first, which semihosting cannot. */
+int _rename_r(struct _reent *reent, const char *old, const char *new)
 {
+    (void)reent;
     const struct {
         const char *old;
         int old_length;

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from m7sim.machine.machine import Machine, Stop
 
 _PAINT = 0xA5
-# Where functions return to. The engine stops before it fetches there, provided that execution is not
-# forbidden: so in the code area of the system map (Armv7-M ARM, B3.1), where no M7 has memory.
+# Where functions return to. The engine stops before it fetches there, provided that execution is
+# not forbidden: so in the code area of the system map (Armv7-M ARM, B3.1), where no M7 has memory.
 RETURN_ADDRESS = 0x0FFF_FFF0
 
 # Of a function without debug information: r0.
@@ -99,7 +99,7 @@ def call_function(
 ) -> CallResult:
     """Call a function; see :meth:`m7sim.machine.Machine.call`."""
     address, name = _resolve(machine, function)
-    prototype = machine.image.prototype(function)
+    prototype = machine.prototype(function)
     machine.initialise()
     marshaller = Marshaller(
         machine, machine.image, machine.placement, places=place, alignment_bytes=alignment_bytes

@@ -49,6 +49,8 @@ _ACCESS: dict[int, tuple[AccessKind, bool]] = {  # kind, and whether something i
     unicorn_const.UC_MEM_FETCH_PROT: ("fetch", True),
 }
 
+_LARGE_BYTES = 4 << 20  # memory above this size is cleared by giving its pages back
+
 # Exception numbers of the engine's M-profile CPU.
 SVC, PREFETCH_ABORT, BREAKPOINT, EXCEPTION_RETURN = 2, 3, 7, 8
 
@@ -89,6 +91,7 @@ class EngineStop:
 @dataclass(frozen=True, slots=True)
 class _Memory:
     start: int
+    raw: mmap.mmap
     data: NDArray[np.uint8]
     code: bool  # the engine may have translated from it
 
@@ -118,7 +121,7 @@ class Engine:
             REGISTER_IDS[name] for name in [f"r{n}" for n in range(13)] + ["sp", "lr", "pc"]
         )
         self._memories: list[_Memory] = []
-        self._shared_names: dict[str, NDArray[np.uint8]] = {}
+        self._shared_names: dict[str, mmap.mmap] = {}
         self._watch = InterruptWatch(_stopper(uclib, self._uch))
         self._exception: int | None = None
         self._fault: tuple[AccessKind, bool, int, int] | None = None
@@ -135,14 +138,14 @@ class Engine:
 
     def map_memory(self, start: int, size_bytes: int, *, permissions: int, share: str = "") -> None:
         """Map memory; areas with the same name in ``share`` hold the same bytes."""
-        data = self._shared_names.get(share) if share else None
-        if data is None:
-            # An anonymous map is page-aligned and costs nothing until touched.
-            data = np.frombuffer(mmap.mmap(-1, size_bytes), np.uint8)
+        raw = self._shared_names.get(share) if share else None
+        if raw is None:
+            raw = _anonymous(size_bytes)  # page-aligned, and costs nothing until touched
             if share:
-                self._shared_names[share] = data
+                self._shared_names[share] = raw
+        data = np.frombuffer(raw, np.uint8)
         self._uc.mem_map_ptr(start, size_bytes, permissions, data.ctypes.data)
-        self._memories.append(_Memory(start, data, bool(permissions & EXECUTE)))
+        self._memories.append(_Memory(start, raw, data, bool(permissions & EXECUTE)))
         self._memories.sort(key=lambda memory: memory.start)
 
     def map_registers(
@@ -169,6 +172,15 @@ class Engine:
                 _fail(me, error)
 
         self._uc.mmio_map(start, size_bytes, on_read, None, on_write, None)
+
+    def clear_memory(self) -> None:
+        """Set all memory to zero."""
+        for memory in self._memories:
+            if len(memory.data) > _LARGE_BYTES and hasattr(mmap, "MADV_DONTNEED"):
+                memory.raw.madvise(mmap.MADV_DONTNEED)
+            else:
+                memory.data[:] = 0
+        self.flush_translations()
 
     def _memory(self, address: int, size_bytes: int) -> tuple[_Memory, int] | None:
         for memory in self._memories:
@@ -222,7 +234,7 @@ class Engine:
         memory.data[offset : offset + len(data)] = np.frombuffer(data, np.uint8)
         if memory.code:  # neither the engine nor its API notices a host's write
             for other in self._memories:
-                if other.data is memory.data:
+                if other.raw is memory.raw:
                     begin = other.start + offset
                     self._uc.ctl_remove_cache(begin, begin + len(data))
 
@@ -342,6 +354,12 @@ class Engine:
     def close(self) -> None:
         """End the signal thread; memory is freed with the object."""
         self._watch.close()
+
+
+def _anonymous(size_bytes: int) -> mmap.mmap:
+    if hasattr(mmap, "MAP_PRIVATE"):  # a private map reads as zero again once given back
+        return mmap.mmap(-1, size_bytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    return mmap.mmap(-1, size_bytes)
 
 
 def _address_of(function: Any) -> int:

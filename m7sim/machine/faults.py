@@ -33,18 +33,20 @@ class Explainer:
     def __init__(self, engine: Engine, image: Image, board: Board) -> None:
         self._engine, self._image, self._board = engine, image, board
 
-    def error(self, stop: EngineStop, last_block: int | None = None) -> FirmwareError:
+    def error(self, stop: EngineStop, entry: int, last_block: int | None = None) -> FirmwareError:
         """Return the error for a stop that is a fault.
 
         Parameters
         ----------
+        entry
+            Where the execution began.
         last_block
             Address of the last block that began, if an observer knows it.
         """
         if not self._engine.read_register("xpsr") & THUMB_BIT:
-            return self._arm_state(stop.pc)
+            return self._arm_state(stop.pc, self._origin(entry, last_block))
         if stop.kind == "memory" and stop.access == "fetch":
-            return self._wild_jump(stop, last_block)
+            return self._wild_jump(stop, self._origin(entry, last_block))
         if stop.kind == "memory":
             return self._access(stop)
         if stop.kind == "exception":
@@ -75,27 +77,25 @@ class Explainer:
         hint = " A null pointer?" if address < 0x100 else ""
         return f"It is {gap} the nearest region, {region}.{hint}"
 
-    def _wild_jump(self, stop: EngineStop, last_block: int | None) -> FirmwareError:
+    def _wild_jump(self, stop: EngineStop, origin: str) -> FirmwareError:
         region = self._board.region_at(stop.address)
         kind = f"in {region}, which is not executable" if region else "where nothing is mapped"
         do = "" if region else self._distance(stop.address)
-        return FirmwareError(
-            f"wild jump to 0x{stop.address:08x}, {kind}", where=self._origin(last_block), do=do
-        )
+        return FirmwareError(f"wild jump to 0x{stop.address:08x}, {kind}", where=origin, do=do)
 
-    def _origin(self, last_block: int | None) -> str:
+    def _origin(self, entry: int, last_block: int | None) -> str:
         """Say where a jump came from: the last block, else what the link register tells."""
         if last_block is not None:
             return "from " + place(self._image, last_block)
         link = self._engine.read_register("lr") & ~1
         if self._image.function_at(link - 2) is not None:
             return "last call from " + place(self._image, link - 2)
-        return "from an unknown place"
+        return "after entering " + place(self._image, entry)
 
-    def _arm_state(self, pc: int) -> FirmwareError:
+    def _arm_state(self, pc: int, origin: str) -> FirmwareError:
         return FirmwareError(
             f"jump to the even address 0x{pc:08x} switches to Arm state, which Cortex-M has not",
-            where=self._origin(None),
+            where=origin,
             do="Function pointers must have bit 0 set: declare the target as a function "
             "(.thumb_func in assembly)",
         )
@@ -122,7 +122,7 @@ class Explainer:
         text = f"{first:04x} {second:04x}" if wide else f"{first:04x}"
         if wide and _is_double_precision(first, second):
             return FirmwareError(
-                f"double-precision instruction {text} on an FPU with single precision only",
+                f"double-precision instruction {text}; only single precision is executed",
                 where=where,
                 do="Compile with -mfpu=fpv5-sp-d16",
             )

@@ -5,6 +5,7 @@ Each operation returns a result and an errno; nothing a firmware asks for raises
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 from collections.abc import Callable
@@ -135,6 +136,10 @@ class HostFiles:
         """Close what the firmware left open, so that nothing of it is lost."""
         for handle in list(self._handles):
             self.close(handle)
+
+    def __del__(self) -> None:
+        with contextlib.suppress(HostError):
+            self.close_all()
 
     def _new(self, handle: _Handle) -> int:
         number = next(n for n in range(1, _MOST_OPEN + 2) if n not in self._handles)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from m7sim.board import Board
-from m7sim.elf import Image
+from m7sim.elf import Image, Prototype
 from m7sim.errors import FirmwareError, InputError
 from m7sim.machine import memory
 from m7sim.machine.call import RETURN_ADDRESS, Buffer, CallResult, call_function
@@ -100,9 +100,11 @@ class Machine:
         self.system = SystemRegisters(board, self._cycles, self.console.write, self._reset_request)
         self._ready = ReadyRegisters(board)
         self._files, self._arguments = files, arguments
+        self._host_files = HostFiles(self.console)
         self._observers: list[Observer] = []
         self._explainer = Explainer(self.engine, image, board)
         self._detail = ""
+        self._prototypes: dict[str | int, Prototype | None] = {}
         self.initialised = False
         self.generation = 0  # counts resets
         self.placement = Placement(board, image, self.stack_top)
@@ -137,9 +139,11 @@ class Machine:
         self.initialised = False
         self.generation += 1
         self.placement.clear()
+        self._host_files.close_all()
+        self._host_files = HostFiles(self.console, self._files)
         self.semihosting = Semihosting(
-            self, HostFiles(self.console, self._files), self.board.clock_hz, self._cycles,
-            self._arguments, self.stack_top,
+            self, self._host_files, self.board.clock_hz, self._cycles, self._arguments,
+            self.stack_top,
         )  # fmt: skip
 
     def initialise(self) -> None:
@@ -202,6 +206,12 @@ class Machine:
         self.initialise()
         self.write(span.start, array.tobytes())
         return Buffer(span.start, array.dtype, array.shape, self, span, self.generation)
+
+    def prototype(self, function: str | int) -> Prototype | None:
+        """Return how to call a function, or None without debug information; kept once found."""
+        if function not in self._prototypes:
+            self._prototypes[function] = self.image.prototype(function)
+        return self._prototypes[function]
 
     # Execution -----------------------------------------------------------------------------
 
@@ -310,6 +320,7 @@ class Machine:
         self.engine.stop()
 
     def _execute(self, pc: int, until: int) -> Stop:
+        entry = pc
         while True:
             stop = self.engine.run(pc, until)
             if stop.kind == "until":
@@ -320,7 +331,7 @@ class Machine:
                 detail = f"waits for an interrupt at {place(self.image, stop.pc - 2)}"
                 return Stop("waiting", detail=detail, pc=stop.pc)
             if stop.kind != "exception" or stop.exception != BREAKPOINT:
-                raise self._fault(stop)
+                raise self._fault(stop, entry)
             number = self.engine.read(stop.pc, 1)[0]
             if number != _SEMIHOSTING:
                 where = place(self.image, stop.pc)
@@ -343,12 +354,12 @@ class Machine:
             raise
         self.engine.write_register("r0", result)
 
-    def _fault(self, stop: EngineStop) -> FirmwareError:
+    def _fault(self, stop: EngineStop, entry: int) -> FirmwareError:
         last_block = None
         for observer in self._observers:
             tell = getattr(observer, "last_block_address", None)
             last_block = tell() if tell is not None else last_block
-        return self._explainer.error(stop, last_block)
+        return self._explainer.error(stop, entry, last_block)
 
     def _unexecuted_block(self) -> None:
         for observer in self._observers:

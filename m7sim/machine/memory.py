@@ -39,12 +39,10 @@ def map_board(engine: Engine, board: Board, system: SystemRegisters, ready: Read
 
 def clear(engine: Engine, board: Board) -> None:
     """Return all memory to its state at power-on: flash erased, the rest zero."""
+    engine.clear_memory()
     for region in board.regions:
-        if not region.mapped or region.device or region.alias_of or region.kind == "external":
-            continue
-        value = _ERASED if region.kind == "flash" else 0
-        engine.view(region.start, region.size_bytes)[:] = value
-    engine.flush_translations()
+        if region.kind == "flash":
+            engine.view(region.start, region.size_bytes)[:] = _ERASED
 
 
 def load(engine: Engine, board: Board, image: Image) -> None:

@@ -89,7 +89,10 @@ class FunctionCost:
 
 @dataclass(frozen=True)
 class LineCost:
-    """One source line: the innermost one where calls were inlined."""
+    """One source line: the innermost one where calls were inlined.
+
+    Code without line information has ``file`` empty and one entry per function.
+    """
 
     file: str
     line: int
@@ -168,16 +171,17 @@ def stall_dict(stalls: I64) -> dict[str, int]:
 
 
 def _lines(image: Source, costs: InstructionCosts) -> tuple[LineCost, ...]:
-    keys: dict[tuple[str, int], int] = {}
+    keys: dict[tuple[str, int, str], int] = {}  # file, line, and the function without a line
     function: list[str] = []
     group = np.zeros(len(costs.address), np.intp)
     for i, address in enumerate(costs.address):
         line = image.line_at(int(address))
-        key = (line.file, line.line) if line else ("", 0)
+        symbol = image.function_at(int(address))
+        name = symbol.name if symbol else ""
+        key = (line.file, line.line, "") if line else ("", 0, name)
         if key not in keys:
             keys[key] = len(keys)
-            symbol = image.function_at(int(address))
-            function.append(symbol.name if symbol else "")
+            function.append(name)
         group[i] = keys[key]
     n = len(keys)
     executions = _sum(costs.executions, group, n)
@@ -194,9 +198,9 @@ def _lines(image: Source, costs: InstructionCosts) -> tuple[LineCost, ...]:
             issue_cycles=int(issue[k]),
             stalls=stall_dict(stalls[k]),
         )
-        for (file, line), k in keys.items()
+        for (file, line, _), k in keys.items()
     ]
-    return tuple(sorted(lines, key=lambda c: (-c.cycles, c.file, c.line)))
+    return tuple(sorted(lines, key=lambda c: (-c.cycles, c.file, c.line, c.function)))
 
 
 def _functions(

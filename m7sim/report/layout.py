@@ -84,7 +84,7 @@ def print_table(
         expand=False,
     )
     cells = list(zip(columns, *rows, strict=True))
-    widths = [max(len(name.strip(">*")), *map(len, column)) for name, *column in cells]
+    widths = [max(map(len, (name.strip(">*"), *column))) for name, *column in cells]
     used = sum(0 if name[0] == "*" else w for name, w in zip(columns, widths, strict=True))
     rest = console.width - used - 2 * (len(columns) - 1)
     for name, width in zip(columns, widths, strict=True):

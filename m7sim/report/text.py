@@ -6,6 +6,7 @@ from pathlib import PurePath
 
 from rich.console import Console
 
+from m7sim.profile.attribution import LineCost
 from m7sim.profile.result import Configuration, Result, RunResult
 from m7sim.report.layout import PLAIN, Style, open_console, open_grid, print_table, text_of
 from m7sim.timing.causes import StallCause
@@ -129,11 +130,17 @@ def _lines(console: Console, result: Result, top: int) -> None:
                 _share(line.cycles, result),
                 max(causes, key=lambda cause: causes[cause]),
                 where if len(where) <= 28 else f"…{where[-27:]}",
-                line.text if line.file else "(no line information)",
+                _source(line),
             )
         )
     title = f"Hottest lines ({_shown(len(lines), top)})"
     print_table(console, title, (">cycles", ">%", "mostly", "line", "*source"), rows)
+
+
+def _source(line: LineCost) -> str:
+    if not line.file:
+        return "(no line information)"
+    return line.text or f"(in {line.function}; the source file is not here)"
 
 
 def _shown(n: int, top: int) -> str:

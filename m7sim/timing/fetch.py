@@ -8,7 +8,7 @@ only when the stream had run ahead (f3).
 
 from __future__ import annotations
 
-from m7sim.jit import kernel
+from m7sim.jit import inlined, kernel
 from m7sim.timing.cache import MISS, lookup
 from m7sim.timing.causes import StallCause
 from m7sim.timing.state import (
@@ -25,7 +25,7 @@ _REFILL = int(StallCause.ICACHE_REFILL)
 _UNCACHED = int(StallCause.FETCH_UNCACHED)
 
 
-@kernel
+@inlined
 def bring_words(m: Record, s: Record, last_word: int, cycle: int) -> None:
     """Advance the stream up to ``last_word``; the words before it are used up in ``cycle``."""
     while s["word"] < last_word:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from m7sim.core.columns import Column
-from m7sim.jit import kernel
+from m7sim.jit import inlined, kernel
 from m7sim.timing.causes import PairLoss, StallCause
 from m7sim.timing.state import (
     CAUSE_BITS,
@@ -32,7 +32,7 @@ _BANK = int(PairLoss.BANK)
 _FP_MAC_LOSS = int(PairLoss.FP_MAC)
 
 
-@kernel
+@inlined
 def operands_wait(m: Record, s: Record, r: Record) -> int:
     """Wait for all operands of ``r``."""
     wait = NO_WAIT
@@ -58,7 +58,7 @@ def _other_condition(m: Record, s: Record, r: Record, reg: int, column: int) -> 
     return further
 
 
-@kernel
+@inlined
 def runs_early(m: Record, s: Record, r: Record, cycle: int, younger: bool) -> bool:
     """Say whether an ALU operation that issues in ``cycle`` runs in the early ALU."""
     flags = r["flags"]
@@ -94,7 +94,7 @@ def note_fp_mac(s: Record, flags: int, cycle: int) -> None:
         s["chained_cycle"] = cycle
 
 
-@kernel
+@inlined
 def pair_loss(m: Record, s: Record, r: Record, cycle: int, load_bank: int) -> int:
     """Why ``r`` cannot join the older instruction, which issued in ``cycle``; 0 when it can.
 
@@ -117,7 +117,7 @@ def pair_loss(m: Record, s: Record, r: Record, cycle: int, load_bank: int) -> in
     return 0
 
 
-@kernel
+@inlined
 def write_results(s: Record, r: Record, first_cycle: int, early: bool) -> None:
     """Make the registers that ``r`` writes ready from ``first_cycle`` on."""
     condition = r["condition"] if r["flags"] & PREDICATED else _ALWAYS

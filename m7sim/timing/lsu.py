@@ -7,7 +7,7 @@ a store.
 
 from __future__ import annotations
 
-from m7sim.jit import kernel
+from m7sim.jit import inlined, kernel
 from m7sim.timing.cache import MISS, lookup
 from m7sim.timing.causes import StallCause
 from m7sim.timing.state import (
@@ -25,7 +25,7 @@ ITCM_BANK = 2  # one bank, 64 bits wide; 0 and 1 are the even and odd words of a
 _ITCM_END = 0x0020_0000
 
 
-@kernel
+@inlined
 def bank(m: Record, address: int) -> int:
     """Bank of the TCM or cache that an access at ``address`` reads first."""
     if address < _ITCM_END and m["region_kind"][m["page_region"][address >> PAGE_SHIFT]] == TCM:
@@ -34,7 +34,7 @@ def bank(m: Record, address: int) -> int:
     return parity
 
 
-@kernel
+@inlined
 def unaligned(address: int, unit_bytes: int) -> bool:
     """Say whether one transfer does not lie in one aligned unit of its size (words at most)."""
     return (address & (min(unit_bytes, 4) - 1)) != 0
@@ -59,7 +59,7 @@ def load_wait(m: Record, s: Record, address: int, n_bytes: int, cycle: int) -> i
     return ready
 
 
-@kernel
+@inlined
 def store_wait(m: Record, s: Record) -> int:
     """First cycle in which the store queue has room."""
     drained: int = s["store_drained"][(s["stores"] - m["store_queue_entries"]) & (STORE_RING - 1)]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from m7sim.isa.code import NO_ACCESS
-from m7sim.jit import kernel
+from m7sim.jit import inlined, kernel
 from m7sim.timing.branch import leave_block
 from m7sim.timing.causes import PairLoss, StallCause
 from m7sim.timing.fetch import bring_words, follow
@@ -101,7 +101,7 @@ def walk(  # type: ignore[no-untyped-def]
         block_cycles[n] = s["cycle"] - before
 
 
-@kernel
+@inlined
 def step(m: Record, s: Record, r: Record, c: Record, start: int) -> None:
     """Walk one instruction; it accesses memory from ``start`` upwards, or not: NO_ACCESS."""
     flags = r["flags"]
@@ -146,7 +146,7 @@ def _charge(s: Record, c: Record, first: int, until: int, cause: int) -> None:
     c["stalls"][cause] += until - first
 
 
-@kernel
+@inlined
 def _wait(m: Record, s: Record, r: Record) -> int:
     """Wait of ``r`` for its bytes, its operands and the FPU."""
     if r["last_word"] != s["word"]:
@@ -168,7 +168,7 @@ def _loss_of_wait(cause: int) -> int:
     return _LOSS_HAZARD
 
 
-@kernel
+@inlined
 def _issue(
     m: Record, s: Record, r: Record, c: Record, wait: int, load_bank: int
 ) -> bool:  # fmt: skip
@@ -194,7 +194,7 @@ def _issue(
     return False
 
 
-@kernel
+@inlined
 def _finish(m: Record, s: Record, r: Record, c: Record, younger: bool, hold: int) -> None:
     """Let ``r`` hold the pipeline, write its results and leave the slot to the next one."""
     flags = r["flags"]

@@ -86,7 +86,10 @@ def mix(result: Result) -> Mix:
 
 @dataclass(frozen=True, kw_only=True)
 class MeasuredCase:
-    """One comparison with silicon as kept in the data file; ``error`` is relative."""
+    """One comparison with silicon as kept in the data file; ``error`` is relative.
+
+    ``instructions`` is None where only a function inside a larger run was measured.
+    """
 
     name: str
     code_class: str
@@ -94,7 +97,7 @@ class MeasuredCase:
     calibration: bool
     measured_cycles: float
     modelled_cycles: float
-    instructions: int
+    instructions: int | None
     source: str
     commit: str = ""
     plus_minus_cycles: float = 0.0
@@ -107,8 +110,10 @@ class MeasuredCase:
         return self.modelled_cycles / self.measured_cycles - 1
 
     @property
-    def instructions_error(self) -> float:
-        """The same for one cycle per instruction."""
+    def instructions_error(self) -> float | None:
+        """The same for one cycle per instruction; None if they were not counted."""
+        if self.instructions is None:
+            return None
         return self.instructions / self.measured_cycles - 1
 
     @property
@@ -218,7 +223,8 @@ def measured_cases() -> tuple[MeasuredCase, ...]:
 _FILE = {"schema": Key(int), "date": Key(str), "core": Key(str), "case": Key(list, required=False)}
 _ROW = {
     "name": Key(str), "class": Key(str), "board": Key(str), "calibration": Key(bool),
-    "measured_cycles": Key(object), "modelled_cycles": Key(object), "instructions": Key(int),
+    "measured_cycles": Key(object), "modelled_cycles": Key(object),
+    "instructions": Key(int, required=False),
     "source": Key(str), "commit": Key(str, required=False),
     "plus_minus_cycles": Key(object, required=False),
     "llvm_mca_cycles": Key(object, required=False), "notes": Key(str, required=False),
@@ -258,7 +264,8 @@ def load(path: Path) -> tuple[MeasuredCase, ...]:
 
 
 def _case(row: Mapping[str, Any]) -> MeasuredCase:
-    return MeasuredCase(code_class=row["class"], **{k: v for k, v in row.items() if k != "class"})
+    fields = {"instructions": None, **row}
+    return MeasuredCase(code_class=fields.pop("class"), **fields)
 
 
 def dump(cases: Sequence[MeasuredCase], *, date: str, core: str) -> str:

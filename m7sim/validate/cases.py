@@ -29,7 +29,8 @@ _CASE = {
     "schema": Key(int), "name": Key(str, required=False),
     "elf": Key(str), "entry": Key(object, required=False), "start": Key(str, required=False),
     "arguments": Key(list, required=False), "command_line": Key(str, required=False),
-    "measure": Key(str, required=False), "repeat": Key(int, required=False),
+    "before": Key(list, required=False), "repeat": Key(int, required=False),
+    "measure": Key(str, required=False),
     "max_instructions": Key(int, required=False),
     "board": Key(str), "core": Key(str, required=False), "clock_hz": Key(int, required=False),
     "icache": Key(bool, required=False), "dcache": Key(bool, required=False),
@@ -75,11 +76,12 @@ class Argument:
 class Case:
     """One comparison; see `load_case`.
 
-    ``entry`` is None for a run from reset. ``repeat`` calls are made and the last one counts, so 1
-    is a cold call. ``measure`` names a function whose mean inclusive cycles per call are compared,
-    instead of the whole call or run. ``measured_cycles`` and ``plus_minus_cycles`` follow from the
-    clock where a time was published (``clock_hz`` of the case, else of its board); until then
-    ``measured_ms`` holds it.
+    ``entry`` is None for a run from reset. Before the call of ``entry``, the functions in
+    ``before`` are called without arguments; ``repeat`` such rounds are made and the last call
+    counts, so 1 with nothing before it is a cold call. ``measure`` names a function whose mean
+    inclusive cycles per call are compared, instead of the whole call or run. Either
+    ``measured_cycles`` or ``measured_ms`` is given; the clock is that of the case, else of its
+    board.
     """
 
     path: Path
@@ -88,6 +90,7 @@ class Case:
     entry: str | int | None
     arguments: tuple[Argument, ...]
     command_line: str
+    before: tuple[str, ...]
     measure: str
     repeat: int
     max_instructions: int | None
@@ -109,8 +112,8 @@ class Case:
     def run_key(self) -> tuple[Any, ...]:
         """Return what two cases share if one run serves both; they differ in ``measure``."""
         return (
-            self.elf, self.entry, self.command_line, self.repeat, self.max_instructions,
-            self.board, self.core, self.clock_hz, self.icache, self.dcache,
+            self.elf, self.entry, self.command_line, self.before, self.repeat,
+            self.max_instructions, self.board, self.core, self.clock_hz, self.icache, self.dcache,
             tuple(_argument_key(argument) for argument in self.arguments),
         )  # fmt: skip
 
@@ -185,14 +188,14 @@ class _Loader:
         if code_class and code_class not in CODE_CLASSES:
             do = suggestion(code_class, CODE_CLASSES)
             raise self._wrong(f"unknown class of code {code_class!r}", "class", do)
-        entry = self._entry(row)
         return Case(
             path=self.path,
             name=row.get("name", self.path.stem),
             elf=elf,
-            entry=entry,
-            arguments=self._arguments(row, entry),
+            entry=self._entry(row),
+            arguments=self._arguments(row),
             command_line=row.get("command_line", ""),
+            before=self._names(row.get("before", [])),
             measure=row.get("measure", ""),
             repeat=repeat,
             max_instructions=row.get("max_instructions"),
@@ -219,7 +222,7 @@ class _Loader:
         if start is not None:
             if start != RESET:
                 raise self._wrong(f"{start!r} is no start", "start", f'Only "{RESET}" is one')
-            for key in ("arguments", "repeat"):
+            for key in ("arguments", "before", "repeat"):
                 if key in row:
                     raise self._wrong(f"{key} does not go with a run from reset", key)
             return None
@@ -229,7 +232,12 @@ class _Loader:
             raise self._wrong("expected a function's name or address", "entry")
         return entry
 
-    def _measured(self, data: Any) -> dict[str, float | None]:
+    def _names(self, names: list[Any]) -> tuple[str, ...]:
+        if not all(isinstance(name, str) for name in names):
+            raise self._wrong("expected names of functions", "before")
+        return tuple(names)
+
+    def _measured(self, data: Any) -> dict[str, Any]:
         row = self.reader.table(data, _MEASURED, "[measured]")
         given = [key for key in ("cycles", "ms") if key in row]
         if len(given) != 1:
@@ -251,9 +259,7 @@ class _Loader:
             raise self._wrong(f"{value!r} is no number of at least 0", key)
         return float(value)
 
-    def _arguments(
-        self, row: Mapping[str, Any], entry: str | int | None
-    ) -> tuple[Argument, ...]:
+    def _arguments(self, row: Mapping[str, Any]) -> tuple[Argument, ...]:
         place = row.get("place", "auto")
         return tuple(
             self._argument(data, f"[[arguments]] {index + 1}", place)
@@ -316,9 +322,12 @@ def _positive(data: Any) -> Any:
 
 def _random(dtype: np.dtype[Any], row: Mapping[str, Any]) -> NDArray[Any]:
     generator = np.random.default_rng(row["seed"])
+    array: NDArray[Any]
     if dtype.kind == "f":
         low, high = row.get("low", -1.0), row.get("high", 1.0)
-        return generator.uniform(low, high, row["shape"]).astype(dtype)
+        array = generator.uniform(low, high, row["shape"]).astype(dtype)
+        return array
     limits = np.iinfo(dtype)
     low, high = row.get("low", limits.min), row.get("high", limits.max)
-    return generator.integers(low, high, row["shape"], dtype=dtype, endpoint=True)
+    array = generator.integers(low, high, row["shape"], dtype=dtype, endpoint=True)
+    return array

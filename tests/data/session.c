@@ -42,6 +42,12 @@ __attribute__((noipa)) void scale(const float *in, float *out, float factor, uin
 }
 
 __attribute__((noinline)) void forever(void) { for (;;) sink++; }
+__attribute__((noinline)) void announced(void)
+{
+    semihost(4, "ready\n");
+    forever();
+}
+
 __attribute__((noinline)) void wild(void) { ((void (*)(void))0xDEADBEEF)(); }
 __attribute__((noinline)) void unmapped(void) { *(volatile uint32_t *)0x30000000 = 1; }
 __attribute__((noinline)) int failing(void) { leave(7); return 0; }

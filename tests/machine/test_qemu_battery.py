@@ -31,7 +31,8 @@ pytestmark = [
 def qemu(elf: Path, *arguments: str) -> tuple[int, bytes]:
     options = ",".join(["enable=on", "target=native", *(f"arg={a}" for a in arguments)])
     done = subprocess.run(
-        [QEMU, "-M", "mps2-an500", "-nographic", "-semihosting-config", options, "-kernel", str(elf)],
+        [QEMU, "-M", "mps2-an500", "-nographic", "-semihosting-config", options,
+         "-kernel", str(elf)],
         capture_output=True, timeout=120, check=False, stdin=subprocess.DEVNULL,
     )  # fmt: skip
     return done.returncode, done.stdout
@@ -58,7 +59,7 @@ def test_newlibs_own_semihosting(tmp_path: Path, board: Board) -> None:
         extern void _start(void);
         extern unsigned __stack;
         __attribute__((section(".isr_vector"), used)) void *const vectors[] = {
-            (void *)0x20010000, (void *)_start};
+            (void *)0x2004C000, (void *)_start};
         int main(int argc, char **argv) {
             char *p = malloc(100);
             strcpy(p, argc > 1 ? argv[1] : "nothing");
@@ -70,7 +71,10 @@ def test_newlibs_own_semihosting(tmp_path: Path, board: Board) -> None:
         }""")
     script = tmp_path / "rdimon.ld"
     script.write_text("""
-        MEMORY { FLASH : ORIGIN = 0x08000000, LENGTH = 1M  RAM : ORIGIN = 0x20010000, LENGTH = 240K }
+        MEMORY {
+          FLASH : ORIGIN = 0x08000000, LENGTH = 1M
+          RAM : ORIGIN = 0x20010000, LENGTH = 240K
+        }
         SECTIONS {
           .text : { KEEP(*(.isr_vector)) *(.text*) *(.init) *(.fini) *(.rodata*)
                     __init_array_start = .; KEEP(*(.init_array*)) __init_array_end = .;
@@ -78,8 +82,9 @@ def test_newlibs_own_semihosting(tmp_path: Path, board: Board) -> None:
                     __fini_array_start = .; KEEP(*(.fini_array*)) __fini_array_end = .; } > FLASH
           .ARM.exidx : { __exidx_start = .; *(.ARM.exidx*) __exidx_end = .; } > FLASH
           .data : { *(.data*) } > RAM
-          .bss : { __bss_start__ = .; *(.bss*) *(COMMON) . = ALIGN(8); __bss_end__ = .; end = .; __end__ = .; } > RAM
-          __stack = 0x20010000;
+          .bss : { __bss_start__ = .; *(.bss*) *(COMMON) . = ALIGN(8); __bss_end__ = .;
+                   end = .; __end__ = .; } > RAM
+          __stack = 0x2004C000;
         }""")
     elf = tmp_path / "rdimon.elf"
     subprocess.run(

@@ -140,7 +140,7 @@ def test_both_linker_scripts_place_alike() -> None:
 
 
 def test_data_that_does_not_fit_is_the_linkers_error(build: Callable[..., Path]) -> None:
-    with pytest.raises(AssertionError, match="M7_SRAM_ZERO|overflowed"):
+    with pytest.raises(AssertionError, match=r"M7_SRAM_ZERO|overflowed"):
         build("char big[62000]; int main(void) { return big[5]; }", "-Wl,--undefined=big")
 
 

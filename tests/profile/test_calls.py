@@ -71,10 +71,13 @@ class Flow:
         }
 
 
+KERNELS = ("_child", "_push", "_pop_to", "_count", "_change_function", "_returned", "_track")
+
+
 @pytest.fixture
 def flow(monkeypatch: pytest.MonkeyPatch) -> Flow:
     """Use the kernels as plain Python: these runs have a dozen blocks."""
-    for name in ("_child", "_push", "_pop_to", "_count", "_change_function", "_returned", "_track"):
+    for name in KERNELS:
         monkeypatch.setattr(calls, name, plain(getattr(calls, name)))
     return Flow()
 
@@ -200,3 +203,42 @@ def test_random_call_trees(program: list, chunk: int) -> None:
     # entries that are returns differ in kind from entries that are calls, as real blocks would not;
     # the tracker looks at addresses only, so that is harmless
     assert flow.track(chunk=chunk) == {n: (inclusive[n], count[n]) for n in inclusive}
+
+
+def random_flow(seed: int) -> Flow:
+    """Blocks of all kinds in an order that no sane program has."""
+    rng = np.random.default_rng(seed)
+    flow = Flow()
+    for _ in range(300):
+        address = 0x800 if rng.random() < 0.05 else at("abcdef"[rng.integers(6)])
+        kind = Branch(int(rng.integers(len(Branch))))
+        flow.step(address + 4 * int(rng.integers(3)), kind, int(rng.integers(1, 9)))
+    return flow
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_jitted_and_plain_kernels_agree(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    flow = random_flow(seed)
+    jitted = flow.track()
+    for name in KERNELS:
+        monkeypatch.setattr(calls, name, plain(getattr(calls, name)))
+    assert flow.track() == jitted
+    total = sum(flow.cycles)
+    assert all(inclusive <= total for inclusive, _ in jitted.values())
+
+
+def test_memory_is_bounded(flow: Flow, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With stack and tree full, calls are lost and told, cycles are not."""
+    monkeypatch.setattr(calls, "MAX_FRAMES", 8)
+    monkeypatch.setattr(calls, "MAX_NODES", 4)
+    for name in "abcdefghijkl":
+        flow.step(at(name), Branch.CALL, 10)
+    for name in "lkjihgfedcba":
+        flow.step(at(name, 4), Branch.RETURN, 1)
+    tracker = CallTracker(flow.code, Functions())
+    tracker.feed(np.array(flow.blocks, np.int32), np.array(flow.cycles, np.int64))
+    result = tracker.result()
+    assert result.lost > 0
+    assert result.node_cycles.sum() == sum(flow.cycles)
+    assert len(result.node_function) == 4
+    assert result.inclusive_cycles[result.functions.names.index("a")] == sum(flow.cycles)

@@ -116,6 +116,15 @@ def test_function_only_run_says_so() -> None:
     assert "IPC" not in report
 
 
+def test_nothing_executed_yet() -> None:
+    """As after Ctrl-C in the first moment."""
+    nothing = SimpleNamespace(functions=(), lines=())
+    values = {"instructions": 0, "cycles": 0, "issue_cycles": 0, "dual_issued": 0, "stalls": {}}
+    result = run_result(**values, profile=nothing, rows=(), exit_code=None)
+    assert "instructions  0" in text.render(result)
+    assert json.loads(document.to_json(document.document(result)))["ipc"] == 0
+
+
 def test_document() -> None:
     result = run_result()
     doc = json.loads(document.to_json(document.document(result)))

@@ -92,7 +92,7 @@ def test_alternating_branch_defeats_two_bit_counters() -> None:
 
 
 def test_direct_branch_unknown_to_the_btac_costs_the_decode_redirection() -> None:
-    program = Program("b 1f\nnop\nnop\n1: nop.w")
+    program = Program("b 1f\nnop\nnop\nnop\n1: nop.w")
     timing = program.time([0, 2])
     decode = default_core().parameters.decode_redirect_cycles
     assert timing.stalls == {StallCause.BRANCH_TARGET: decode}

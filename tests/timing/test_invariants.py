@@ -92,7 +92,7 @@ def test_tcm_code_does_not_feel_the_flash() -> None:
 
 
 def test_code_may_grow_between_feeds() -> None:
-    program = Program("nop.w\nnop.w\nb .")
+    program = Program("nop.w\nnop.w\nbx lr")
     timer = Timer(default_core().table(), default_board(), program.code)
     none = np.zeros(0, np.uint32)
     timer.feed(np.zeros(1, np.int32), none)

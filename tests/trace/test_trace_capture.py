@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import itertools
 
 import numpy as np
@@ -240,3 +241,66 @@ def test_hash_table() -> None:
     known[addresses[0]] = -5
     assert all(table.get(address) == value for address, value in known.items())
     assert table.get(0x1001_0000 + 1) is None
+
+
+def test_host_call_sees_registers_before_the_host_changes_them() -> None:
+    # mov.w r0, #0x20000000; ldr r0, [r0]; ldr r1, [r0]; bkpt; ldr r2, [r0]; bx lr
+    code = bytes.fromhex("4ff00050 0068 0168 abbe 0268 7047")
+    engine = make_engine(code, (0x2000_0100).to_bytes(4, "little"))
+    chunks: list[Chunk] = []
+    capture = Capture(engine, lambda _address: None, on_chunk=chunks.append)
+    capture.attach()
+    capture.before_run()
+    stop = engine.run(CODE_ADDRESS, END_ADDRESS)
+    assert (stop.kind, stop.pc) == ("exception", CODE_ADDRESS + 8)
+    capture.before_host_call()
+    engine.write_register("r0", 0x2000_0200)
+    assert engine.run(stop.pc + 2, END_ADDRESS).kind == "until"
+    capture.after_run()
+    engine.close()
+    (chunk,) = chunks
+    expected = [0x2000_0000, 0x2000_0100, 0x2000_0200]
+    assert resolve(chunk, capture.plan()).tolist() == expected
+    assert capture.blocks.plans[0].exit == (0,)
+    assert capture.instructions == 6
+
+
+_HOOK = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_uint64, ctypes.c_uint32, ctypes.c_void_p)
+
+
+@pytest.mark.parametrize("kind", ["block", "code"])
+@pytest.mark.parametrize("name", ["predicated_both", "pointer_chase", "page_crossing"])
+def test_stops_from_outside_do_not_disturb(name: str, kind: str) -> None:
+    """A signal stops the engine between a block's report and its execution, or at a hook."""
+    program = PROGRAMS[name].code
+    whole = run_captured(program)
+    engine = make_engine(program)
+    addresses: list[np.ndarray] = []
+    capture = Capture(
+        engine,
+        lambda _address: None,
+        on_chunk=lambda chunk: addresses.append(resolve(chunk, capture.plan())),
+    )
+    capture.attach()
+    events = 0
+
+    def stop_at_every_other(_uc: int, _address: int, _size: int, _data: int) -> None:
+        nonlocal events
+        events += 1
+        if events % 2:
+            engine.stop()
+
+    callback = _HOOK(stop_at_every_other)
+    engine.hook_add_native(kind, ctypes.cast(callback, ctypes.c_void_p).value or 0, 0)
+    engine.flush_translations()
+    capture.before_run()
+    pc, stops = CODE_ADDRESS, 0
+    while (stop := engine.run(pc, END_ADDRESS)).kind != "until":
+        assert stop.kind == "stopped"
+        capture.unexecuted_block()
+        pc, stops = stop.pc, stops + 1
+    capture.after_run()
+    engine.close()
+    assert stops > 5
+    assert capture.instructions == whole.capture.instructions
+    np.testing.assert_array_equal(np.concatenate(addresses), whole.addresses)
