@@ -53,14 +53,13 @@ IS_STORE: Final = 1 << 1
 ALONE: Final = 1 << 2  # issues alone
 EARLY: Final = 1 << 3  # may run in the early ALU from the older slot
 EARLY_ANY: Final = 1 << 4  # ... from the younger slot too
-FP_MAC: Final = 1 << 6  # single-precision multiply-accumulate, fused or chained
-FP_CHAINED: Final = 1 << 7  # VMLA, VMLS and kin: rounds in the middle
-FP_FUSED: Final = 1 << 8  # VFMA, VFMS and kin
-MAC_BARS: Final = 1 << 9  # may not issue in the cycles after a MAC
-MAC_BARS_YOUNGER: Final = 1 << 10  # may not be the younger in the cycles after a MAC
-MULTIPLE: Final = 1 << 11  # transfers several registers
-PREDICATED: Final = 1 << 12
-IS_BRANCH: Final = 1 << 13
+FP_MAC: Final = 1 << 5  # single-precision multiply-accumulate, fused or chained
+FP_CHAINED: Final = 1 << 6  # VMLA, VMLS and kin: rounds in the middle
+FP_FUSED: Final = 1 << 7  # VFMA, VFMS and kin
+MAC_BARS: Final = 1 << 8  # may not issue in the cycles after a MAC
+MAC_BARS_YOUNGER: Final = 1 << 9  # may not be the younger in the cycles after a MAC
+MULTIPLE: Final = 1 << 10  # transfers several registers
+PREDICATED: Final = 1 << 11
 
 # --- capacities of the records ---------------------------------------------------------------
 STORE_RING: Final = 16  # stores remembered; a power of two above the queue and hazard depth

@@ -8,6 +8,7 @@ it issues in the first cycle after that in which nothing holds it back.
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from m7sim.isa.code import NO_ACCESS
 from m7sim.jit import inlined, kernel
@@ -30,12 +31,14 @@ from m7sim.timing.state import (
     EARLY,
     FP_FUSED,
     FP_MAC,
+    I64,
     IS_LOAD,
     IS_STORE,
     MAC_BARS,
     MULTIPLE,
     NEVER,
     Record,
+    Records,
 )
 
 _NO_ACCESS = NO_ACCESS
@@ -54,9 +57,10 @@ _LOSS_HAZARD = int(PairLoss.HAZARD)
 
 
 @kernel
-def walk(  # type: ignore[no-untyped-def]
-    m: Record, s: Record, rows, tally, block_table, executions, blocks, address, block_cycles
-) -> None:
+def walk(
+    m: Record, s: Record, rows: Records, tally: Records, block_table: Records, executions: I64,
+    blocks: NDArray[np.int32], address: NDArray[np.uint32], block_cycles: I64,
+) -> None:  # fmt: skip
     """Walk ``blocks`` and write the cycles of each to ``block_cycles``.
 
     Parameters
@@ -169,9 +173,7 @@ def _loss_of_wait(cause: int) -> int:
 
 
 @inlined
-def _issue(
-    m: Record, s: Record, r: Record, c: Record, wait: int, load_bank: int
-) -> bool:  # fmt: skip
+def _issue(m: Record, s: Record, r: Record, c: Record, wait: int, load_bank: int) -> bool:
     """Issue ``r``; say whether it is the younger of a pair. ``s["cycle"]`` is its cycle."""
     cycle = s["cycle"]
     ready = wait >> CAUSE_BITS

@@ -23,6 +23,9 @@ Limits of the mechanism
   changing such a word from outside during a capture goes unnoticed.
 * A predicated access costs an instruction hook, and so does a base that is loaded, used and lost
   within one block.
+* A stop from another thread (a signal, served while the engine runs) may come before or after the
+  next block is reported. In a block that loops to itself the two look alike; the count of that
+  block can then be one too low. Limits and errors end runs exactly.
 * No memory hook may be active at the same time: it corrupts predicated accesses (unicorn issue
   2309; ``m7sim doctor`` shows it).
 """
@@ -35,6 +38,7 @@ from typing import Protocol
 
 from m7sim.errors import InputError
 from m7sim.isa.code import Code
+from m7sim.isa.instruction import Branch
 from m7sim.trace import native
 from m7sim.trace.blocks import Blocks, BlockSource, it_conditions
 from m7sim.trace.chunk import Chunk
@@ -44,6 +48,7 @@ from m7sim.trace.sites import HookOwner, SiteHooks
 from m7sim.trace.tables import Buffers, Column, HashTable, State
 
 UNLIMITED = 1 << 62
+_DIRECT = (Branch.CONDITIONAL, Branch.DIRECT, Branch.CALL)
 _FOUR = (ctypes.c_int64,) * 4
 _SLOW = ctypes.CFUNCTYPE(ctypes.c_int32, *_FOUR)
 
@@ -101,6 +106,7 @@ class Capture:
         self._engine = engine
         self._blocks = Blocks(read_constant)
         self._in_block_hook = False
+        self._resumed_at = -1
         self._error: BaseException | None = None
         self._undecodable: tuple[BlockSource, InputError] | None = None
         self._limit = UNLIMITED if max_instructions is None else max_instructions
@@ -208,8 +214,15 @@ class Capture:
                 raise reason  # else the machine tells about the fault there
 
     def unexecuted_block(self) -> None:
-        """Take back the block that was reported last: a signal stopped it, it comes again."""
-        self._trim()
+        """Take back what of the last block did not execute: a signal stopped it there."""
+        last, pc = self._state[native.LAST], self._engine.read_pc()
+        if last >= 0 and (
+            pc == self._blocks.sources[last].address
+            or self._inside(last, pc)
+            or self._buffers.last_event() == (self._state[native.N_BLOCKS] - 1, pc)
+        ):
+            self._trim(pc)
+            self._resumed_at = pc
 
     def last_block_address(self) -> int | None:
         """Return where the last recorded block begins."""
@@ -262,6 +275,13 @@ class Capture:
                 return -1
         if size_bytes == 0:  # nothing to execute: the engine is about to raise a fault
             return -1
+        # The engine may leave a block half-way and come back, when another thread stops it at an
+        # instruction hook and the stop gets lost.
+        again = self._inside(self._state[native.LAST], address)
+        if again:
+            self._trim(address)
+        again |= address == self._resumed_at
+        self._resumed_at = -1
         block = self._ids.get(address)
         if block is None or block < 0 or self._bytes[block] != size_bytes:
             block = self._identify(address, size_bytes)
@@ -270,11 +290,20 @@ class Capture:
             if self._sites.install(self._blocks.plans[block].sites, self._engine.core_register_ids):
                 self._engine.restart_block(address, size_bytes)
                 return -1
-            self._ids.put(address, block)
+            if not again:  # else keep asking
+                self._ids.put(address, block)
         if self._state[native.BUDGET] < self._count[block]:
             self.stop("instructions")
             return -1
         return block
+
+    def _inside(self, block: int, pc: int) -> bool:
+        """Tell whether ``pc`` is within a block and not where its last instruction leads."""
+        if block < 0 or not 0 < pc - self._blocks.sources[block].address < self._bytes[block]:
+            return False
+        first, count = self.code.blocks[block]
+        end = self.code.instructions[first + count - 1]
+        return end.branch in (Branch.NONE, *_DIRECT) and end.target != pc
 
     def _identify(self, address: int, size_bytes: int) -> int | None:
         """Find or add the block that stands at an address now; None if it cannot be decoded."""
@@ -331,16 +360,18 @@ class Capture:
             )
             state[native.N_VALUES] = position + n
 
-    def _trim(self) -> None:
+    def _trim(self, pc: int | None = None) -> None:
         """Cut the last block down to what of it has executed, which may be nothing.
 
         A block that did not end has the pc in it: a fault, or a stop from outside. (The engine
         reports a block before it looks whether it has been stopped.)
         """
         state = self._state
-        last, pc = state[native.LAST], getattr(self._engine, "fault_pc", None)
+        last = state[native.LAST]
         if last < 0:
             return
+        if pc is None:
+            pc = getattr(self._engine, "fault_pc", None)
         if pc is None:
             pc = self._engine.read_pc()
         offset = pc - self._blocks.sources[last].address

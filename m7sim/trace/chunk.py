@@ -70,30 +70,39 @@ def _resolve(
     plan: PlanArrays,
     out: NDArray[np.uint32],
 ) -> None:
-    value = 0
+    access_first, n_values, constant = plan.access_first, plan.values, plan.constant
+    sites, term_first = plan.site, plan.term_first
+    term_value, term_coefficient = plan.term_value, plan.term_coefficient
+    n_events = site_block.size
+    value = np.uint64(0)  # unsigned indices need no look at their sign
     event = 0
-    row = 0
+    row = np.uint64(0)
+    one = np.uint64(1)
     for n in range(blocks.size):
-        block = blocks[n]
-        for access in range(plan.access_first[block], plan.access_first[block + 1]):
-            site = plan.site[access]
+        block = np.uint64(blocks[n])
+        access, end = np.uint64(access_first[block]), np.uint64(access_first[block + one])
+        while access < end:
+            site = sites[access]
             if site < 0:
-                address = np.int64(plan.constant[access])
-                for term in range(plan.term_first[access], plan.term_first[access + 1]):
-                    address += np.int64(plan.term_coefficient[term]) * np.int64(
-                        values[value + plan.term_value[term]]
+                address = np.int64(constant[access])
+                term, last = np.uint64(term_first[access]), np.uint64(term_first[access + one])
+                while term < last:
+                    address += np.int64(term_coefficient[term]) * np.int64(
+                        values[value + np.uint64(term_value[term])]
                     )
+                    term += one
                 out[row] = np.uint32(address & 0xFFFFFFFF)
             else:
                 # Events of instructions that another block needed as sites are passed over.
-                while event < site_block.size and site_block[event] == n and site_pc[event] < site:
+                while event < n_events and site_block[event] == n and site_pc[event] < site:
                     event += 1
-                if event < site_block.size and site_block[event] == n and site_pc[event] == site:
+                if event < n_events and site_block[event] == n and site_pc[event] == site:
                     out[row] = site_address[event]
                     event += 1
                 else:
                     out[row] = _NO_ACCESS
-            row += 1
-        while event < site_block.size and site_block[event] == n:
+            access += one
+            row += one
+        while event < n_events and site_block[event] == n:
             event += 1
-        value += plan.values[block]
+        value += np.uint64(n_values[block])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections import namedtuple
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +29,7 @@ I16 = np.zeros(4, np.int16)
 F32 = np.zeros(4, np.float32)
 READ_ONLY = np.zeros(4, np.int16)
 READ_ONLY.flags.writeable = False
-Pair = namedtuple("Pair", "n colour")  # noqa: PYI024
+Pair = namedtuple("Pair", "n colour")
 
 
 @pytest.mark.parametrize(
@@ -43,7 +42,7 @@ Pair = namedtuple("Pair", "n colour")  # noqa: PYI024
         ("total", (I16.astype(np.uint16), 1), r"array of uint16, expected int16"),
         ("total", (I16.astype(">i2"), 1), r"big-endian"),
         ("total", (np.zeros((4, 4), np.int16)[:, 0], 1), r"not C-contiguous.*ascontiguousarray"),
-        ("total", (I16, -1), r"argument 2 'n' \(uint32_t\): -1 does not fit uint32_t.*0 … 4294967295"),
+        ("total", (I16, -1), r"2 'n' \(uint32_t\): -1 does not fit uint32_t.*0 … 4294967295"),
         ("total", (I16, 1 << 32), r"4294967296 does not fit"),
         ("total", (I16, 1.0), r"1\.0 is a float, expected a whole number"),
         ("total", ([1, 2], 2), r"\[1, 2\] is a list, expected a pointer.*NumPy array"),
@@ -60,7 +59,7 @@ Pair = namedtuple("Pair", "n colour")  # noqa: PYI024
         ("scale", ({"scale": "x"},), r"\.scale: 'x' is a str, expected a float"),
         ("scale", ({"scale": 1e39},), r"1e\+39 is too large for float"),
         ("scale", (Pair(1, 2),), r"no field 'colour'"),
-        ("scale", (3.5,), r"3\.5 is a float, expected a pointer.*dict of its fields"),
+        ("scale", (3.5,), r"3\.5 is a float, expected a job.*dict of its fields"),
         ("twice", (7,), r"7 is a int, expected a job.*dict of its fields"),
         ("next", ("BLUE",), r"no 'BLUE' in color.*RED, GREEN"),
         ("apply", ("lenght", "x"), r"no symbol 'lenght'.*length"),
