@@ -81,11 +81,26 @@ def native_callback(signature: Any) -> Callable[[Callable[..., Any]], Any]:
 @intrinsic  # type: ignore[untyped-decorator]
 def int32_at(_typing: Any, address: Any) -> Any:
     """Return a pointer to the int32 array at an address held in an int64 (jitted code only)."""
+    return _pointer(types.int32, ir.IntType(32))
 
+
+@intrinsic  # type: ignore[untyped-decorator]
+def int64_at(_typing: Any, address: Any) -> Any:
+    """Return a pointer to the int64 array at an address held in an int64 (jitted code only)."""
+    return _pointer(types.int64, ir.IntType(64))
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def float64_at(_typing: Any, address: Any) -> Any:
+    """Return a pointer to the float64 array at an address held in an int64 (jitted code only)."""
+    return _pointer(types.float64, ir.DoubleType())
+
+
+def _pointer(element: Any, native: Any) -> Any:
     def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        return builder.inttoptr(arguments[0], ir.IntType(32).as_pointer())
+        return builder.inttoptr(arguments[0], native.as_pointer())
 
-    return types.CPointer(types.int32)(types.int64), generate
+    return types.CPointer(element)(types.int64), generate
 
 
 @intrinsic  # type: ignore[untyped-decorator]
@@ -95,14 +110,34 @@ def call_c(_typing: Any, address: Any, a: Any, b: Any, c: Any, d: Any) -> Any:
     Jitted code only. Surplus arguments are harmless: the caller cleans up in every 64-bit C
     calling convention.
     """
+    return _call(4)
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def call_c5(_typing: Any, address: Any, a: Any, b: Any, c: Any, d: Any, e: Any) -> Any:
+    """As `call_c`, with five arguments."""
+    return _call(5)
+
+
+def _call(count: int) -> Any:
     int64 = types.int64
 
     def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        kind = ir.FunctionType(ir.IntType(32), [ir.IntType(64)] * 4)
+        kind = ir.FunctionType(ir.IntType(32), [ir.IntType(64)] * count)
         function = builder.inttoptr(arguments[0], kind.as_pointer())
         return builder.call(function, arguments[1:])
 
-    return types.int32(int64, int64, int64, int64, int64), generate
+    return types.int32(int64, *[int64] * count), generate
 
 
-__all__ = ["call_c", "int32_at", "kernel", "native_callback", "plain", "types"]
+__all__ = [
+    "call_c",
+    "call_c5",
+    "float64_at",
+    "int32_at",
+    "int64_at",
+    "kernel",
+    "native_callback",
+    "plain",
+    "types",
+]

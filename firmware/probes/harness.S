@@ -5,6 +5,7 @@
  *   r9  constants in flash             behind the data cache
  *   r10 data, 256-byte aligned         in DTCM; words 0 to 31 hold its address, 32 to 63 hold 0
  *   r12 = r10 + 512                    for the fence of the template
+ *   r4  copies                         for loops
  *   s0 to s31 = 1.0, flags NE, CS, GE, VC
  * may change all but sp, r12 and memory from r12 on, and ends with "b.w probe_done". */
     .syntax unified
@@ -13,7 +14,8 @@
     .thumb
     .text
 
-/* uint32_t probe_measure(void (*setup)(void), void (*entry)(void), volatile uint32_t *counter) */
+/* uint32_t probe_measure(void (*setup)(void), void (*entry)(void), volatile uint32_t *counter,
+ *                        uint32_t copies) */
     .global probe_measure
     .type probe_measure, %function
     .balign 32
@@ -22,6 +24,7 @@ probe_measure:
     vpush   {s16-s31}
     push    {r1-r3}             /* entry, counter, first reading */
     mov     lr, r0
+    mov     r4, r3
     ldr     r0, =probe_ones
     vldmia  r0!, {s0-s15}
     vldmia  r0, {s16-s31}
@@ -29,7 +32,6 @@ probe_measure:
     movs    r1, #0
     movs    r2, #0
     movs    r3, #0
-    movs    r4, #0
     ldr     r9, =probe_constants
     ldr     r10, =probe_data
     movs    r5, #8

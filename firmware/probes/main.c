@@ -23,7 +23,8 @@ struct probe {
 
 extern const struct probe probe_table[];
 extern const uint32_t probe_count;
-uint32_t probe_measure(void (*setup)(void), void (*entry)(void), volatile uint32_t *counter);
+uint32_t probe_measure(void (*setup)(void), void (*entry)(void), volatile uint32_t *counter,
+                       uint32_t copies);
 
 /* Words 0 to 31 hold the address of the first, so that a loaded word can be an address; the others
  * are 0, so that a loaded byte or halfword can be one too. */
@@ -86,12 +87,17 @@ static char *put_row(char *to, const char *id, uint32_t copies, uint32_t cycles)
     return to;
 }
 
+static uint32_t run(const struct probe *p, int which, volatile uint32_t *counter)
+{
+    refill();
+    return probe_measure(p->setup, p->entry[which], counter, p->copies << which);
+}
+
 static uint32_t measure(const struct probe *p, int which)
 {
     uint32_t best = ~0u;
     for (int pass = 0; pass < PASSES; pass++) {
-        refill();
-        uint32_t cycles = probe_measure(p->setup, p->entry[which], &M7_DWT_CYCCNT);
+        uint32_t cycles = run(p, which, &M7_DWT_CYCCNT);
         best = cycles < best ? cycles : best;
     }
     return best;
@@ -104,10 +110,8 @@ int main(void)
      * then met all of it. */
     volatile uint32_t no_counter = 0;
     for (uint32_t i = 0; i < probe_count; i++)
-        for (int which = 0; which < 2; which++) {
-            refill();
-            probe_measure(probe_table[i].setup, probe_table[i].entry[which], &no_counter);
-        }
+        for (int which = 0; which < 2; which++)
+            run(&probe_table[i], which, &no_counter);
     m7_cycles_start();
     print("id,copies,cycles\n");
     static char rows[256];
@@ -119,5 +123,10 @@ int main(void)
         print(rows);
     }
     print("end\n");
+#if M7_PROBES_ITM
+    for (;;)
+        __asm__ volatile("wfi");
+#else
     m7_exit(0);
+#endif
 }

@@ -19,6 +19,7 @@ from unicorn import arm_const, unicorn_const
 from unicorn.unicorn_py3.unicorn import UcError, uclib
 
 from m7sim.errors import InputError
+from m7sim.machine.hostmemory import HostMemory, anonymous
 from m7sim.machine.watch import InterruptWatch
 
 _unicorn: Any = unicorn  # its Python side has no types
@@ -35,6 +36,7 @@ _HOOKS: dict[str, int] = {
     "read": unicorn_const.UC_HOOK_MEM_READ,
     "write": unicorn_const.UC_HOOK_MEM_WRITE,
     "translation": unicorn_const.UC_HOOK_EDGE_GENERATED,
+    "invalid": unicorn_const.UC_HOOK_INSN_INVALID,
 }
 
 StopKind = Literal["until", "exception", "memory", "instruction", "waiting", "stopped"]
@@ -49,8 +51,6 @@ _ACCESS: dict[int, tuple[AccessKind, bool]] = {  # kind, and whether something i
     unicorn_const.UC_MEM_FETCH_PROT: ("fetch", True),
 }
 
-_LARGE_BYTES = 4 << 20  # memory above this size is cleared by giving its pages back
-
 # Exception numbers of the engine's M-profile CPU.
 SVC, PREFETCH_ABORT, BREAKPOINT, EXCEPTION_RETURN = 2, 3, 7, 8
 
@@ -64,7 +64,7 @@ _YIELD = (b"\x10\xbf", b"\x20\xbf", b"\xaf\xf3\x01\x80", b"\xaf\xf3\x02\x80")
 
 def _register_ids() -> dict[str, int]:
     names = [f"r{n}" for n in range(13)] + ["sp", "lr", "pc", "xpsr", "fpscr", "msp", "psp"]
-    names += ["control", "primask", "basepri", "faultmask"]
+    names += ["control", "primask", "basepri", "faultmask", "epsr", "apsr_nzcv"]
     names += [f"s{n}" for n in range(32)] + [f"d{n}" for n in range(16)]
     return {name: getattr(arm_const, f"UC_ARM_REG_{name.upper()}") for name in names}
 
@@ -86,14 +86,6 @@ class EngineStop:
     address: int = 0
     size_bytes: int = 0
     mapped: bool = False  # something is there, but not for this kind of access
-
-
-@dataclass(frozen=True, slots=True)
-class _Memory:
-    start: int
-    raw: mmap.mmap
-    data: NDArray[np.uint8]
-    code: bool  # the engine may have translated from it
 
 
 class Engine:
@@ -120,7 +112,7 @@ class Engine:
         self.core_register_ids = tuple(
             REGISTER_IDS[name] for name in [f"r{n}" for n in range(13)] + ["sp", "lr", "pc"]
         )
-        self._memories: list[_Memory] = []
+        self._memories: list[HostMemory] = []
         self._shared_names: dict[str, mmap.mmap] = {}
         self._watch = InterruptWatch(_stopper(uclib, self._uch))
         self._exception: int | None = None
@@ -140,12 +132,12 @@ class Engine:
         """Map memory; areas with the same name in ``share`` hold the same bytes."""
         raw = self._shared_names.get(share) if share else None
         if raw is None:
-            raw = _anonymous(size_bytes)  # page-aligned, and costs nothing until touched
+            raw = anonymous(size_bytes)  # page-aligned, and costs nothing until touched
             if share:
                 self._shared_names[share] = raw
         data = np.frombuffer(raw, np.uint8)
         self._uc.mem_map_ptr(start, size_bytes, permissions, data.ctypes.data)
-        self._memories.append(_Memory(start, raw, data, bool(permissions & EXECUTE)))
+        self._memories.append(HostMemory(start, raw, data, bool(permissions & EXECUTE)))
         self._memories.sort(key=lambda memory: memory.start)
 
     def map_registers(
@@ -176,13 +168,10 @@ class Engine:
     def clear_memory(self) -> None:
         """Set all memory to zero."""
         for memory in self._memories:
-            if len(memory.data) > _LARGE_BYTES and hasattr(mmap, "MADV_DONTNEED"):
-                memory.raw.madvise(mmap.MADV_DONTNEED)
-            else:
-                memory.data[:] = 0
+            memory.clear()
         self.flush_translations()
 
-    def _memory(self, address: int, size_bytes: int) -> tuple[_Memory, int] | None:
+    def _memory(self, address: int, size_bytes: int) -> tuple[HostMemory, int] | None:
         for memory in self._memories:
             offset = address - memory.start
             if offset >= 0 and offset + size_bytes <= len(memory.data):
@@ -356,10 +345,22 @@ class Engine:
         self._watch.close()
 
 
-def _anonymous(size_bytes: int) -> mmap.mmap:
-    if hasattr(mmap, "MAP_PRIVATE"):  # a private map reads as zero again once given back
-        return mmap.mmap(-1, size_bytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-    return mmap.mmap(-1, size_bytes)
+def c_function(name: str) -> int:
+    """Return the address of a function of the engine's C library."""
+    return _address_of(getattr(uclib, name))
+
+
+def open_fpu(code: NDArray[np.uint8], address: int) -> Any:
+    """Return a Unicorn of the A profile, whose FPU has double precision and is on.
+
+    Its only memory is ``code`` (whole pages), at ``address``.
+    """
+    uc = _unicorn.Uc(unicorn_const.UC_ARCH_ARM, unicorn_const.UC_MODE_THUMB)
+    uc.ctl_set_cpu_model(arm_const.UC_CPU_ARM_MAX)
+    uc.mem_map_ptr(address, code.size, READ | EXECUTE, code.ctypes.data)
+    uc.reg_write(arm_const.UC_ARM_REG_C1_C0_2, 0xF << 20)  # CPACR: coprocessors 10 and 11
+    uc.reg_write(arm_const.UC_ARM_REG_FPEXC, 1 << 30)
+    return uc
 
 
 def _address_of(function: Any) -> int:

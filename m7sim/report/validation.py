@@ -31,10 +31,12 @@ TABLE_BEGIN, TABLE_END = "<!-- measured: begin -->", "<!-- measured: end -->"
 
 
 def groups(rows: Sequence[MeasuredCase]) -> dict[str, list[MeasuredCase]]:
-    """Return the cases by class of code, by use in calibration, and all of them; none is empty."""
+    """Return the cases by class of code, by use in calibration, by whether they were recompiled, and all."""
     found = {f"class {name}": [r for r in rows if r.code_class == name] for name in CODE_CLASSES}
     found["used in calibration"] = [r for r in rows if r.calibration]
     found["kept out"] = [r for r in rows if not r.calibration]
+    found["same machine code"] = [r for r in rows if not r.recompiled]
+    found["recompiled"] = [r for r in rows if r.recompiled]
     found["total"] = list(rows)
     return {name: members for name, members in found.items() if members}
 
@@ -89,6 +91,7 @@ def _case(result: CaseResult) -> dict[str, Any]:
         "board": row.board,
         "clock_hz": result.clock_hz,
         "calibration": row.calibration,
+        "recompiled": row.recompiled,
         "measured_cycles": row.measured_cycles,
         "plus_minus_cycles": row.plus_minus_cycles,
         "modelled_cycles": row.modelled_cycles,

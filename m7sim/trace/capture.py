@@ -23,9 +23,10 @@ Limits of the mechanism
   changing such a word from outside during a capture goes unnoticed.
 * A predicated access costs an instruction hook, and so does a base that is loaded, used and lost
   within one block.
-* A stop from another thread (a signal, served while the engine runs) may come before or after the
-  next block is reported. In a block that loops to itself the two look alike; the count of that
-  block can then be one too low. Limits and errors end runs exactly.
+* A stop from another thread (a signal that is served while the engine runs) may come before or
+  after the next block is reported, and the engine may lose it half-way through a block. What is
+  recorded is put right as far as that can be told; in loops, one iteration may be counted too
+  little or too much. Limits and errors end runs exactly.
 * No memory hook may be active at the same time: it corrupts predicated accesses (unicorn issue
   2309; ``m7sim doctor`` shows it).
 """
@@ -38,7 +39,7 @@ from typing import Protocol
 
 from m7sim.errors import InputError
 from m7sim.isa.code import Code
-from m7sim.isa.instruction import Branch
+from m7sim.isa.instruction import Branch, Instruction
 from m7sim.trace import native
 from m7sim.trace.blocks import Blocks, BlockSource, it_conditions
 from m7sim.trace.chunk import Chunk
@@ -48,7 +49,6 @@ from m7sim.trace.sites import HookOwner, SiteHooks
 from m7sim.trace.tables import Buffers, Column, HashTable, State
 
 UNLIMITED = 1 << 62
-_DIRECT = (Branch.CONDITIONAL, Branch.DIRECT, Branch.CALL)
 _FOUR = (ctypes.c_int64,) * 4
 _SLOW = ctypes.CFUNCTYPE(ctypes.c_int32, *_FOUR)
 
@@ -106,7 +106,6 @@ class Capture:
         self._engine = engine
         self._blocks = Blocks(read_constant)
         self._in_block_hook = False
-        self._resumed_at = -1
         self._error: BaseException | None = None
         self._undecodable: tuple[BlockSource, InputError] | None = None
         self._limit = UNLIMITED if max_instructions is None else max_instructions
@@ -216,13 +215,8 @@ class Capture:
     def unexecuted_block(self) -> None:
         """Take back what of the last block did not execute: a signal stopped it there."""
         last, pc = self._state[native.LAST], self._engine.read_pc()
-        if last >= 0 and (
-            pc == self._blocks.sources[last].address
-            or self._inside(last, pc)
-            or self._buffers.last_event() == (self._state[native.N_BLOCKS] - 1, pc)
-        ):
+        if last >= 0 and (pc == self._blocks.sources[last].address or self._left(last, pc)):
             self._trim(pc)
-            self._resumed_at = pc
 
     def last_block_address(self) -> int | None:
         """Return where the last recorded block begins."""
@@ -277,11 +271,10 @@ class Capture:
             return -1
         # The engine may leave a block half-way and come back, when another thread stops it at an
         # instruction hook and the stop gets lost.
-        again = self._inside(self._state[native.LAST], address)
+        last = self._state[native.LAST]
+        again = self._left(last, address) and not self._ends_indirectly(last)
         if again:
             self._trim(address)
-        again |= address == self._resumed_at
-        self._resumed_at = -1
         block = self._ids.get(address)
         if block is None or block < 0 or self._bytes[block] != size_bytes:
             block = self._identify(address, size_bytes)
@@ -297,13 +290,18 @@ class Capture:
             return -1
         return block
 
-    def _inside(self, block: int, pc: int) -> bool:
+    def _left(self, block: int, pc: int) -> bool:
         """Tell whether ``pc`` is within a block and not where its last instruction leads."""
         if block < 0 or not 0 < pc - self._blocks.sources[block].address < self._bytes[block]:
             return False
+        return self._last_instruction(block).target != pc
+
+    def _ends_indirectly(self, block: int) -> bool:
+        return self._last_instruction(block).branch >= Branch.INDIRECT
+
+    def _last_instruction(self, block: int) -> Instruction:
         first, count = self.code.blocks[block]
-        end = self.code.instructions[first + count - 1]
-        return end.branch in (Branch.NONE, *_DIRECT) and end.target != pc
+        return self.code.instructions[first + count - 1]
 
     def _identify(self, address: int, size_bytes: int) -> int | None:
         """Find or add the block that stands at an address now; None if it cannot be decoded."""

@@ -148,11 +148,6 @@ class Buffers:
         """Return the position of the first event of the block at a position, or after it."""
         return int(np.searchsorted(self.event_block[: self._state[native.N_EVENTS]], block))
 
-    def last_event(self) -> tuple[int, int] | None:
-        """Return position of the block and address of the instruction of the last event."""
-        n = self._state[native.N_EVENTS]
-        return (int(self.event_block[n - 1]), int(self.event_pc[n - 1])) if n else None
-
     def take(self, keep_values: int | None = None) -> Chunk:
         """Return what was recorded and empty the buffers.
 

@@ -28,6 +28,9 @@ FLOAT_SHARE = 0.05
 MULTIPLY_SHARE = 0.05
 TAKEN_BRANCHES_SHARE = 0.02
 
+# A time published as 0.2 ms (0.15 to 0.25) says nothing about a band of a few percent.
+MAX_ROUNDING = 0.05
+
 CODE_CLASSES: dict[str, str] = {
     "memory": "at least a fifth of the cycles waits for memory behind a bus or a cache",
     "float": "at least one instruction in 20 belongs to the FPU",
@@ -88,7 +91,8 @@ def mix(result: Result) -> Mix:
 class MeasuredCase:
     """One comparison with silicon as kept in the data file; ``error`` is relative.
 
-    ``instructions`` is None where only a function inside a larger run was measured.
+    ``instructions`` is None where only a function inside a larger run was measured; ``recompiled``:
+    the measured program was made from the same source by another compiler or with other options.
     """
 
     name: str
@@ -100,6 +104,7 @@ class MeasuredCase:
     instructions: int | None
     source: str
     commit: str = ""
+    recompiled: bool = False
     plus_minus_cycles: float = 0.0
     llvm_mca_cycles: float | None = None
     notes: str = ""
@@ -186,8 +191,13 @@ class Band:
 
 
 def band_of(code_class: str, cases: Sequence[MeasuredCase]) -> Band:
-    """Return the band of a class from measured cases."""
-    ours = [case for case in cases if case.code_class == code_class]
+    """Return the band of a class from the cases that were published with enough digits."""
+    ours = [
+        case
+        for case in cases
+        if case.code_class == code_class
+        and case.plus_minus_cycles <= MAX_ROUNDING * case.measured_cycles
+    ]
     boards = tuple(sorted({case.board for case in ours}))
     return Band(code_class, boards, summarize(case.error for case in ours))
 
@@ -226,6 +236,7 @@ _ROW = {
     "measured_cycles": Key(object), "modelled_cycles": Key(object),
     "instructions": Key(int, required=False),
     "source": Key(str), "commit": Key(str, required=False),
+    "recompiled": Key(bool, required=False),
     "plus_minus_cycles": Key(object, required=False),
     "llvm_mca_cycles": Key(object, required=False), "notes": Key(str, required=False),
 }  # fmt: skip
@@ -282,7 +293,8 @@ def dump(cases: Sequence[MeasuredCase], *, date: str, core: str) -> str:
     for case in cases:
         fields = {
             "name": case.name, "class": case.code_class, "board": case.board,
-            "calibration": case.calibration, "measured_cycles": case.measured_cycles,
+            "calibration": case.calibration, "recompiled": case.recompiled or None,
+            "measured_cycles": case.measured_cycles,
             "plus_minus_cycles": case.plus_minus_cycles or None,
             "modelled_cycles": case.modelled_cycles, "instructions": case.instructions,
             "llvm_mca_cycles": case.llvm_mca_cycles, "source": case.source,

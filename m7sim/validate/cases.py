@@ -36,6 +36,7 @@ _CASE = {
     "icache": Key(bool, required=False), "dcache": Key(bool, required=False),
     "place": Key(str, required=False),
     "measured": Key(dict), "class": Key(str, required=False), "calibration": Key(bool),
+    "recompiled": Key(bool, required=False),
     "source": Key(str), "commit": Key(str, required=False), "notes": Key(str, required=False),
 }  # fmt: skip
 _MEASURED = {
@@ -81,7 +82,8 @@ class Case:
     counts, so 1 with nothing before it is a cold call. ``measure`` names a function whose mean
     inclusive cycles per call are compared, instead of the whole call or run. Either
     ``measured_cycles`` or ``measured_ms`` is given; the clock is that of the case, else of its
-    board.
+    board. ``recompiled`` says that another compiler or other options made the measured program from
+    the same source.
     """
 
     path: Path
@@ -105,6 +107,7 @@ class Case:
     plus_minus_ms: float
     code_class: str
     calibration: bool
+    recompiled: bool
     source: str
     commit: str
     notes: str
@@ -207,6 +210,7 @@ class _Loader:
             **self._measured(row["measured"]),
             code_class=code_class,
             calibration=row["calibration"],
+            recompiled=row.get("recompiled", False),
             source=row["source"],
             commit=row.get("commit", ""),
             notes=row.get("notes", ""),

@@ -248,6 +248,7 @@ def _compare(case: Case, result: Result) -> CaseResult:
         code_class=case.code_class or mix(result).code_class,
         board=result.configuration.board,
         calibration=case.calibration,
+        recompiled=case.recompiled,
         measured_cycles=round(measured, 3),
         plus_minus_cycles=round(spread, 3),
         modelled_cycles=modelled,

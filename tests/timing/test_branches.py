@@ -58,7 +58,7 @@ def loop_exits(body: str, trips: int, runs: int) -> Timing:
 
 @pytest.mark.parametrize(
     ("distance", "penalty"),
-    [pytest.param(0, 8, id="flags-next-to-it"), pytest.param(2, 6, id="flags-three-cycles-before")],
+    [pytest.param(0, 5, id="flags-next-to-it"), pytest.param(2, 3, id="flags-three-cycles-before")],
 )
 def test_f5_mispredict(distance: int, penalty: int) -> None:
     body = "1: nop.w\nsubs.w r0, r0, #1\n" + "nop.w\nnop.w\n" * distance + "bne.w 1b"
@@ -81,7 +81,7 @@ def test_loop_branch_is_learned_after_one_iteration() -> None:
     assert branches.executed[row] == 50
     assert branches.taken[row] == 49
     assert branches.mispredicted[row] == 2  # the first time, and the exit
-    assert int(branches.penalty_cycles.sum()) >= 8
+    assert int(branches.penalty_cycles.sum()) >= 5
 
 
 def test_alternating_branch_defeats_two_bit_counters() -> None:
@@ -149,7 +149,7 @@ def test_branch_at_the_end_of_a_feed_is_resolved_in_the_next() -> None:
     before = timer.result().branches.mispredicted.sum()
     exit_cycles = timer.feed(np.ones(1, np.int32), none)
     assert timer.result().branches.mispredicted.sum() == before + 1
-    assert exit_cycles[0] >= 8
+    assert exit_cycles[0] >= default_core().parameters.mispredict_cycles
 
 
 def test_stalls_of_straight_code_without_memory() -> None:

@@ -1,0 +1,1 @@
+"""Model against measured silicon: probes of single facts, cases of whole programs."""
