@@ -111,6 +111,8 @@ class Board:
     title: str
     core: str
     cpuid: int
+    double_precision: bool  # the FPU executes FPv5-D16, else FPv5-SP-D16
+    ram_ecc: bool  # error-correcting codes on the TCMs
     clock_hz: int
     flash_wait_states: int
     apb1_hz: int
@@ -141,6 +143,11 @@ class Board:
         except (OSError, UnicodeDecodeError) as error:
             raise InputError(f"cannot be read: {error}", where=str(path)) from error
         return cls(**_Loader(data, str(path)).board())
+
+    @property
+    def revision(self) -> str:
+        """Revision of the core, such as ``r1p2``, from its CPUID."""
+        return f"r{self.cpuid >> 20 & 15}p{self.cpuid & 15}"
 
     @cached_property
     def _starts(self) -> list[int]:
@@ -207,7 +214,7 @@ def _find(name_or_path: str | Path) -> Path:
 
 _TOP = {
     "schema": Key(int), "name": Key(str), "title": Key(str), "core": Key(str),
-    "cpuid": Key(dict), "sources": Key(dict), "clock": Key(dict),
+    "cpuid": Key(dict), "double_precision": Key(dict), "ram_ecc": Key(dict), "sources": Key(dict), "clock": Key(dict),
     "icache": Key(dict), "dcache": Key(dict), "region": Key(list), "latency": Key(list),
     "ready": Key(list, required=False),
 }  # fmt: skip
@@ -248,6 +255,10 @@ class _Loader:
             "title": self.data["title"],
             "core": self.data["core"],
             "cpuid": self._value(self.data["cpuid"], int, "cpuid"),
+            "double_precision": self._value(
+                self.data["double_precision"], bool, "double_precision"
+            ),
+            "ram_ecc": self._value(self.data["ram_ecc"], bool, "ram_ecc"),
             "clock_hz": clock["hz"],
             "flash_wait_states": clock["flash_wait_states"],
             "apb1_hz": clock["apb1_hz"],

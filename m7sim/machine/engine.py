@@ -120,6 +120,7 @@ class Engine:
         self._error: BaseException | None = None
         self._restart: tuple[int, int] | None = None
         self._stopped = False
+        self.started = np.zeros(1, np.int64)  # where execution was last started
         self.unexecuted_block: Callable[[], None] | None = None
         me = weakref.ref(self)  # Unicorn holds its callbacks: no cycle through them
         self._uc.hook_add(unicorn_const.UC_HOOK_INTR, _on_exception(me))
@@ -302,6 +303,7 @@ class Engine:
         self._watch.take()
         while True:
             self._exception = self._fault = self._restart = None
+            self.started[0] = pc
             with self._watch.armed():
                 status = uclib.uc_emu_start(self._uch, pc | 1, until, 0, 0)
             if self._error is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Literal, Protocol
+from typing import IO, TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,9 @@ from m7sim.machine.marshal import Places
 from m7sim.machine.placement import AUTO, DEFAULT_ALIGNMENT_BYTES, Placement
 from m7sim.machine.semihosting import Exit, Semihosting, StreamConsole
 from m7sim.machine.system import ReadyRegisters, SystemRegisters
+
+if TYPE_CHECKING:
+    from m7sim.machine.fpu import DoubleUnit
 
 _SEMIHOSTING = 0xAB
 
@@ -97,6 +100,7 @@ class Machine:
         self.console = StreamConsole(stdout, stderr, stdin)
         self.engine = Engine()
         self.engine.unexecuted_block = self._unexecuted_block
+        self.doubles = _double_unit(self.engine) if board.double_precision else None
         self.system = SystemRegisters(board, self._cycles, self.console.write, self._reset_request)
         self._ready = ReadyRegisters(board)
         self._files, self._arguments = files, arguments
@@ -381,6 +385,12 @@ class Machine:
         """Free what does not wait for the garbage collector: files and a thread."""
         self.semihosting.files.close_all()
         self.engine.close()
+
+
+def _double_unit(engine: Engine) -> DoubleUnit:
+    from m7sim.machine.fpu import DoubleUnit  # late: loads the jit compiler
+
+    return DoubleUnit(engine)
 
 
 def _no_cycles() -> int:

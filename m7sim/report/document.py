@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from m7sim.profile.result import CallResult, Configuration, Result, RunResult
+from m7sim.validate import bands
 
 SCHEMA_VERSION = 1
 
@@ -49,6 +50,7 @@ def document(result: Result) -> dict[str, Any]:
         "issue_cycles": result.issue_cycles,
         "stalls": dict(result.stalls),
         "statistics": dict(result.statistics),
+        "error_band": bands.applying(result).document() if result.configuration.timed else None,
         "functions": [],
         "lines": [],
         "rows": [

@@ -12,6 +12,7 @@ from m7sim.report.document import SCHEMA_VERSION, configuration
 from m7sim.report.layout import PLAIN, Style, open_console, open_grid, print_table, text_of
 from m7sim.report.text import render_configuration
 from m7sim.units import format_count
+from m7sim.validate import bands
 
 
 def render(run: NetworkRun, published: Published | None, *, style: Style = PLAIN) -> str:
@@ -31,6 +32,7 @@ def render(run: NetworkRun, published: Published | None, *, style: Style = PLAIN
         if wrong
         else "every layer's output equals the NumPy model",
     )
+    grid.add_row("error band", bands.applying_to_class("multiply").text)
     console.print(grid)
     console.print()
     _layers(console, run)

@@ -11,6 +11,7 @@ from m7sim.profile.result import Configuration, Result, RunResult
 from m7sim.report.layout import PLAIN, Style, open_console, open_grid, print_table, text_of
 from m7sim.timing.causes import StallCause
 from m7sim.units import format_count, format_hz, format_percent, format_seconds
+from m7sim.validate import bands
 
 
 def render(result: Result, *, style: Style = PLAIN, with_configuration: bool = True) -> str:
@@ -74,6 +75,7 @@ def _totals(console: Console, result: Result) -> None:
         grid.add_row("time", f"{format_seconds(result.time_ms / 1e3)} at {clock}")
         grid.add_row("IPC", f"{result.ipc:.3f} instructions per cycle")
         grid.add_row("dual issue", f"{format_percent(result.dual_issue_share)} of issue cycles")
+        grid.add_row("error band", bands.applying(result).text)
     else:
         grid.add_row("cycles", "not modelled in this run (execution only)")
     for name, value in result.statistics.items():

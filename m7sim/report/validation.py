@@ -31,7 +31,7 @@ TABLE_BEGIN, TABLE_END = "<!-- measured: begin -->", "<!-- measured: end -->"
 
 
 def groups(rows: Sequence[MeasuredCase]) -> dict[str, list[MeasuredCase]]:
-    """Return the cases by class of code, by use in calibration, by whether they were recompiled, and all."""
+    """Return the cases by class, by use in calibration, by how they were compiled, and all."""
     found = {f"class {name}": [r for r in rows if r.code_class == name] for name in CODE_CLASSES}
     found["used in calibration"] = [r for r in rows if r.calibration]
     found["kept out"] = [r for r in rows if not r.calibration]
