@@ -1,4 +1,4 @@
-"""The command line: ``m7sim run|net|core|doctor``.
+"""The command line: ``m7sim run|net|core|validate|probes|doctor``.
 
 Wiring only. The document goes to stdout, progress and errors to stderr; exit codes are those of
 `m7sim.errors`. Everything heavy is imported by the command that needs it, so ``--help`` is quick.
@@ -94,6 +94,7 @@ def parser() -> argparse.ArgumentParser:
     _run_parser(commands)
     _net_parser(commands)
     _validate_parser(commands)
+    _probes_parser(commands)
     _core_parser(commands)
     _doctor_parser(commands)
     return top
@@ -198,6 +199,15 @@ def _core_parser(commands: Any) -> None:
         "--core", default="cortex_m7", metavar="NAME|FILE", help="core, or a TOML file of one"
     )
     sub.add_argument("--check", metavar="FW.ELF", help="exit 1 if an instruction in it has no row")
+    _add_document(sub)
+
+
+def _probes_parser(commands: Any) -> None:
+    from m7sim.validate import probes_options
+
+    sub = _add(commands, "probes", _probes, "Check the model against every measured fact.")
+    _add_target(sub)
+    probes_options.add(sub)
     _add_document(sub)
 
 
@@ -337,6 +347,14 @@ def _core(arguments: argparse.Namespace) -> int:
     )
     _write(arguments.output, report)
     return 0 if complete else EXIT_CHECK
+
+
+def _probes(arguments: argparse.Namespace) -> int:
+    from m7sim.report import probes_command
+
+    report, good = probes_command.report(arguments)
+    _write(arguments.output, report)
+    return 0 if good else EXIT_CHECK
 
 
 def _doctor(arguments: argparse.Namespace) -> int:

@@ -96,6 +96,16 @@ def float64_at(_typing: Any, address: Any) -> Any:
     return _pointer(types.float64, ir.DoubleType())
 
 
+@intrinsic  # type: ignore[untyped-decorator]
+def fused(_typing: Any, a: Any, b: Any, c: Any) -> Any:
+    """Return ``a * b + c`` in double precision, rounded once (jitted code only)."""
+
+    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        return builder.fma(*arguments)
+
+    return types.float64(*[types.float64] * 3), generate
+
+
 def _pointer(element: Any, native: Any) -> Any:
     def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
         return builder.inttoptr(arguments[0], native.as_pointer())
@@ -134,6 +144,7 @@ __all__ = [
     "call_c",
     "call_c5",
     "float64_at",
+    "fused",
     "int32_at",
     "int64_at",
     "kernel",

@@ -16,12 +16,15 @@ from m7sim.core import Core
 from m7sim.elf import Image
 from m7sim.errors import InputError, LimitError
 from m7sim.machine import Machine, Stop
+from m7sim.machine.events import MemoryEvent
 from m7sim.profile.accounts import Accounts
 from m7sim.profile.configure import configuration
 from m7sim.profile.live import LIMITED_CHUNK_BLOCKS, Live
 from m7sim.profile.result import CallResult, Configuration, RunResult
 from m7sim.trace.store import SavedTrace, TraceWriter, load_trace
 from m7sim.units import format_count
+
+FROM_RESET = "reset handler"  # entry of a run that is no function
 
 
 class Interrupted(KeyboardInterrupt):
@@ -66,7 +69,7 @@ class Firmware:
         """Return what a run or a call would simulate."""
         return configuration(
             self.image, self.board, self.core,
-            entry=entry or "reset handler", arguments=arguments, warm=warm, timed=self.time,
+            entry=entry or FROM_RESET, arguments=arguments, warm=warm, timed=self.time,
         )  # fmt: skip
 
     def run(
@@ -123,7 +126,12 @@ class Firmware:
             live.writer = TraceWriter(live.capture, self.image, asdict(plan))
         stop: Stop | None = None
         try:
-            live.begin(warm=False, max_instructions=max_instructions, max_cycles=max_cycles)
+            live.begin(
+                warm=False,
+                max_instructions=max_instructions,
+                max_cycles=max_cycles,
+                from_reset=entry is None,
+            )
             if entry is None:
                 stop = live.machine.run_from_reset()
             else:
@@ -336,8 +344,10 @@ def replay(
         table = core if isinstance(core, Core) else Core.load(core)
         image = _image_of(saved, elf)
         accounts = Accounts(image, chip, table, saved.code)
-        accounts.begin(warm=False)
-        for chunk in saved.chunks():
+        accounts.begin(warm=False, from_reset=run["entry"] == FROM_RESET)
+        for index, chunk in enumerate(saved.chunks()):
+            for event in saved.events(index):
+                accounts.timer.apply(MemoryEvent(*event))
             accounts.feed(chunk, saved.plan())
         plan = configuration(
             image, chip, table,

@@ -1,7 +1,8 @@
 /* Vector table and start-up for a Cortex-M7: FPU, caches, memory, main, exit by semihosting.
  *
  * -DM7_CACHES=0     leave the caches off
- * -DM7_ARGUMENTS=0  do not ask for a command line; main gets none */
+ * -DM7_ARGUMENTS=0  do not ask for a command line; main gets none
+ * -DM7_INTERRUPTS=n vectors for n interrupts; STM32F767 110, H743 150, H7A3 155, i.MX RT1062 158 */
 #include "m7sim.h"
 
 #include <stdlib.h>
@@ -12,6 +13,9 @@
 #endif
 #ifndef M7_ARGUMENTS
 #define M7_ARGUMENTS 1
+#endif
+#ifndef M7_INTERRUPTS
+#define M7_INTERRUPTS 98 /* STM32F746: 97 lines and one reserved at the end (DS 2.12) */
 #endif
 
 extern uint32_t __StackTop[];
@@ -40,11 +44,9 @@ void DebugMon_Handler(void) WEAK_DEFAULT;
 void PendSV_Handler(void) WEAK_DEFAULT;
 void SysTick_Handler(void) WEAK_DEFAULT;
 
-#define INTERRUPTS 98 /* STM32F746: 97 lines and one reserved at the end (DS 2.12) */
-
 __attribute__((section(".isr_vector"), used)) static const struct {
     void *stack;
-    initializer_t handler[15 + INTERRUPTS];
+    initializer_t handler[15 + M7_INTERRUPTS];
 } vectors = {
     __StackTop,
     {
@@ -63,7 +65,7 @@ __attribute__((section(".isr_vector"), used)) static const struct {
         0,
         PendSV_Handler,
         SysTick_Handler,
-        [15 ... 15 + INTERRUPTS - 1] = Default_Handler,
+        [15 ... 15 + M7_INTERRUPTS - 1] = Default_Handler,
     },
 };
 

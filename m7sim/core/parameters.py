@@ -16,8 +16,10 @@ class Parameters(NamedTuple):
     multiple_slack_bytes: int  # narrow-encoding slack wanted before a multi-register transfer
     multiple_slack_window_cycles: int  # … or within this time after it
     # branches
-    mispredict_cycles: int
+    mispredict_cycles: int  # taken, or elsewhere, although the stream went on
     mispredict_early_flags_cycles: int  # when the flags were old enough
+    fall_through_cycles: int  # not taken although the stream went to the target
+    fall_through_early_flags_cycles: int
     early_flags_distance_cycles: int  # … that is, set this long before the branch
     indirect_mispredict_cycles: int
     decode_redirect_cycles: int  # direct branch that the BTAC did not know, redirected in decode
@@ -38,7 +40,8 @@ class Parameters(NamedTuple):
     unaligned_load_paired_saving_cycles: int  # less, beside an aligned load of the lower bank
     unaligned_store_buffer_entries: int  # unaligned stores in a row that cost nothing
     unaligned_store_cycles: int  # each further one
-    store_to_load_cycles: int  # store to load of the same address
+    store_to_load_cycles: int  # store to load of the same address in a TCM
+    store_buffer_to_load_cycles: int  # ... outside the TCMs
     store_to_load_window_bytes: int  # how near counts as the same address
     subword_store_rmw: int  # 1: sub-word TCM stores are read-modify-write (RAM with ECC)
     subword_store_same_bank_cycles: int

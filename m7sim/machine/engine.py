@@ -6,7 +6,6 @@ Nothing here knows about ELF files, calls or semihosting; see :mod:`m7sim.machin
 from __future__ import annotations
 
 import ctypes
-import mmap
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,21 +13,15 @@ from typing import Any, Literal
 
 import numpy as np
 import unicorn
-from numpy.typing import NDArray
 from unicorn import arm_const, unicorn_const
 from unicorn.unicorn_py3.unicorn import UcError, uclib
 
 from m7sim.errors import InputError
-from m7sim.machine.hostmemory import HostMemory, anonymous
+from m7sim.isa import decode
+from m7sim.machine.hostmemory import MappedMemory
 from m7sim.machine.watch import InterruptWatch
 
 _unicorn: Any = unicorn  # its Python side has no types
-
-READ, WRITE, EXECUTE = (
-    unicorn_const.UC_PROT_READ,
-    unicorn_const.UC_PROT_WRITE,
-    unicorn_const.UC_PROT_EXEC,
-)
 
 _HOOKS: dict[str, int] = {
     "block": unicorn_const.UC_HOOK_BLOCK,
@@ -55,6 +48,7 @@ _ACCESS: dict[int, tuple[AccessKind, bool]] = {  # kind, and whether something i
 SVC, PREFETCH_ABORT, BREAKPOINT, EXCEPTION_RETURN = 2, 3, 7, 8
 
 THUMB_BIT = 1 << 24  # of XPSR
+IT_BITS = 0x0600_FC00  # of XPSR: what is left of an IT block (Armv7-M ARM B1.4.2)
 
 # WFE and YIELD make the engine report an invalid instruction, WFI makes it return, each with the pc
 # behind the instruction. Architecturally all three may do nothing.
@@ -65,7 +59,7 @@ _YIELD = (b"\x10\xbf", b"\x20\xbf", b"\xaf\xf3\x01\x80", b"\xaf\xf3\x02\x80")
 def _register_ids() -> dict[str, int]:
     names = [f"r{n}" for n in range(13)] + ["sp", "lr", "pc", "xpsr", "fpscr", "msp", "psp"]
     names += ["control", "primask", "basepri", "faultmask", "epsr", "apsr_nzcv"]
-    names += [f"s{n}" for n in range(32)] + [f"d{n}" for n in range(16)]
+    names += [f"s{n}" for n in range(32)] + [f"d{n}" for n in range(16)] + ["c1_c0_2", "fpexc"]
     return {name: getattr(arm_const, f"UC_ARM_REG_{name.upper()}") for name in names}
 
 
@@ -88,7 +82,7 @@ class EngineStop:
     mapped: bool = False  # something is there, but not for this kind of access
 
 
-class Engine:
+class Engine(MappedMemory):
     """A Cortex-M7 that executes what lies in its memory.
 
     Attributes
@@ -103,7 +97,7 @@ class Engine:
 
     def __init__(self) -> None:
         mode = unicorn_const.UC_MODE_THUMB | unicorn_const.UC_MODE_MCLASS
-        self._uc: Any = _unicorn.Uc(unicorn_const.UC_ARCH_ARM, mode)
+        super().__init__(_unicorn.Uc(unicorn_const.UC_ARCH_ARM, mode), UcError)
         self._uc.ctl_set_cpu_model(arm_const.UC_CPU_ARM_CORTEX_M7)
         self._uch: Any = self._uc._uch
         self.handle: int = self._uc._uch.value
@@ -112,121 +106,22 @@ class Engine:
         self.core_register_ids = tuple(
             REGISTER_IDS[name] for name in [f"r{n}" for n in range(13)] + ["sp", "lr", "pc"]
         )
-        self._memories: list[HostMemory] = []
-        self._shared_names: dict[str, mmap.mmap] = {}
         self._watch = InterruptWatch(_stopper(uclib, self._uch))
         self._exception: int | None = None
         self._fault: tuple[AccessKind, bool, int, int] | None = None
+        self.fault_pc: int | None = None  # instruction whose access ended the last run
         self._error: BaseException | None = None
         self._restart: tuple[int, int] | None = None
         self._stopped = False
         self.started = np.zeros(1, np.int64)  # where execution was last started
+        self.double_precision = False  # whether somebody completes such instructions
         self.unexecuted_block: Callable[[], None] | None = None
+        self.ask: Callable[[], None] | None = None  # a recorder's: return to Python soon
+        self._core_registers: tuple[int, ...] = ()
         me = weakref.ref(self)  # Unicorn holds its callbacks: no cycle through them
         self._uc.hook_add(unicorn_const.UC_HOOK_INTR, _on_exception(me))
         self._uc.hook_add(unicorn_const.UC_HOOK_MEM_INVALID, _on_fault(me))
         self._initial = self._uc.context_save()
-
-    # Memory --------------------------------------------------------------------------------
-
-    def map_memory(self, start: int, size_bytes: int, *, permissions: int, share: str = "") -> None:
-        """Map memory; areas with the same name in ``share`` hold the same bytes."""
-        raw = self._shared_names.get(share) if share else None
-        if raw is None:
-            raw = anonymous(size_bytes)  # page-aligned, and costs nothing until touched
-            if share:
-                self._shared_names[share] = raw
-        data = np.frombuffer(raw, np.uint8)
-        self._uc.mem_map_ptr(start, size_bytes, permissions, data.ctypes.data)
-        self._memories.append(HostMemory(start, raw, data, bool(permissions & EXECUTE)))
-        self._memories.sort(key=lambda memory: memory.start)
-
-    def map_registers(
-        self,
-        start: int,
-        size_bytes: int,
-        read: Callable[[int, int], int],
-        write: Callable[[int, int, int], None],
-    ) -> None:
-        """Map registers: ``read(address, size) -> value`` and ``write(address, size, value)``."""
-        me = weakref.ref(self)
-
-        def on_read(_uc: Any, offset: int, size: int, _data: Any) -> int:
-            try:
-                return read(start + offset, size)
-            except BaseException as error:  # not through native code: raised again by run()
-                _fail(me, error)
-                return 0
-
-        def on_write(_uc: Any, offset: int, size: int, value: int, _data: Any) -> None:
-            try:
-                write(start + offset, size, value)
-            except BaseException as error:
-                _fail(me, error)
-
-        self._uc.mmio_map(start, size_bytes, on_read, None, on_write, None)
-
-    def clear_memory(self) -> None:
-        """Set all memory to zero."""
-        for memory in self._memories:
-            memory.clear()
-        self.flush_translations()
-
-    def _memory(self, address: int, size_bytes: int) -> tuple[HostMemory, int] | None:
-        for memory in self._memories:
-            offset = address - memory.start
-            if offset >= 0 and offset + size_bytes <= len(memory.data):
-                return memory, offset
-        return None
-
-    def view(self, address: int, size_bytes: int) -> NDArray[np.uint8]:
-        """Return the bytes of mapped memory themselves, not a copy.
-
-        Raises
-        ------
-        InputError
-            If that is not within one mapped memory.
-        """
-        found = self._memory(address, size_bytes)
-        if found is None:
-            raise InputError(f"no memory for {size_bytes} bytes", where=f"0x{address:08x}")
-        memory, offset = found
-        return memory.data[offset : offset + size_bytes]
-
-    def read(self, address: int, size_bytes: int) -> bytes:
-        """Return bytes of mapped memory; may cross from one memory to the next."""
-        found = self._memory(address, size_bytes)
-        if found is not None:
-            memory, offset = found
-            return memory.data[offset : offset + size_bytes].tobytes()
-        try:
-            return bytes(self._uc.mem_read(address, size_bytes))
-        except UcError as error:
-            raise InputError(
-                f"cannot read {size_bytes} bytes: no memory", where=f"0x{address:08x}"
-            ) from error
-
-    def write(self, address: int, data: bytes) -> None:
-        """Write bytes to mapped memory, read-only ones included."""
-        if not data:
-            return
-        found = self._memory(address, len(data))
-        if found is None:
-            try:
-                self._uc.mem_write(address, data)
-            except UcError as error:
-                raise InputError(
-                    f"cannot write {len(data)} bytes: no memory", where=f"0x{address:08x}"
-                ) from error
-            self.flush_translations()
-            return
-        memory, offset = found
-        memory.data[offset : offset + len(data)] = np.frombuffer(data, np.uint8)
-        if memory.code:  # neither the engine nor its API notices a host's write
-            for other in self._memories:
-                if other.raw is memory.raw:
-                    begin = other.start + offset
-                    self._uc.ctl_remove_cache(begin, begin + len(data))
 
     # Registers -----------------------------------------------------------------------------
 
@@ -289,6 +184,11 @@ class Engine:
         self._stopped = True
         uclib.uc_emu_stop(self._uch)
 
+    def fail(self, error: BaseException) -> None:
+        """End :meth:`run` by an exception, from a callback."""
+        self._error = self._error or error
+        self.stop()
+
     def restart_block(self, address: int, size_bytes: int) -> None:
         """From a block hook: translate the block again and enter it again."""
         self._restart = (address, size_bytes)
@@ -298,19 +198,21 @@ class Engine:
         """Execute from ``pc`` (bit 0 ignored) until the pc is ``until`` or something happens.
 
         Signals are served: a ``KeyboardInterrupt`` leaves the pc at a block that did not execute.
+        With a recorder (``ask``) they wait until it has called :meth:`restart_block`.
         """
         self._stopped = False
         self._watch.take()
         while True:
-            self._exception = self._fault = self._restart = None
+            self._exception = self._fault = self._restart = self.fault_pc = None
             self.started[0] = pc
-            with self._watch.armed():
+            with self._watch.armed(self.ask):
                 status = uclib.uc_emu_start(self._uch, pc | 1, until, 0, 0)
-            if self._error is not None:
-                error, self._error = self._error, None
+            error, self._error = self._error, None
+            interrupted = self._watch.take() and self.ask is None
+            self._watch.serve()
+            if error is not None:
                 raise error
             at = self.read_pc()
-            interrupted = self._watch.take()
             if self._restart is not None:
                 first, size_bytes = self._restart
                 self._uc.ctl_remove_cache(first, first + max(size_bytes, 2))
@@ -320,9 +222,12 @@ class Engine:
                 return EngineStop("exception", at, exception=self._exception)
             elif self._fault is not None:
                 access, mapped, address, size = self._fault
+                if self.fault_pc is not None:
+                    at = self.fault_pc
+                    self._leave_it_block(at)
                 return EngineStop("memory", at, 0, access, address, size, mapped)
             elif status != unicorn_const.UC_ERR_OK:
-                if not self._follows(at, _YIELD) or at == pc:
+                if not self._follows(at, _YIELD) or (at == pc and not self._runs(at)):
                     return EngineStop("instruction", at)
             elif self._stopped:
                 return EngineStop("stopped", at)
@@ -334,6 +239,29 @@ class Engine:
             else:
                 return EngineStop("waiting" if self._follows(at, _WFI) else "stopped", at)
             pc = at
+
+    @property
+    def signalled(self) -> bool:
+        """Whether signals wait for the run to come back."""
+        return bool(self._watch.held)
+
+    def _leave_it_block(self, pc: int) -> None:
+        """After a fault: registers as they were, and nothing of an IT block for the next run.
+
+        The engine runs on to the end of an IT block, and what it stored there stays.
+        """
+        for register, value in zip(self.core_register_ids[:15], self._core_registers, strict=True):
+            self._uc.reg_write(register, value)
+        self.write_register("xpsr", self.read_register("xpsr") & ~IT_BITS)
+        self.write_register("pc", pc | 1)
+
+    def _runs(self, pc: int) -> bool:
+        """Whether the engine executes the instruction there: else it may have stopped for that."""
+        try:
+            klass = decode(self.read(pc, 4), pc).klass
+        except InputError:
+            return False
+        return klass != "undefined" and (self.double_precision or not klass.endswith("_d"))
 
     def _follows(self, pc: int, instructions: tuple[bytes, ...]) -> bool:
         try:
@@ -352,16 +280,10 @@ def c_function(name: str) -> int:
     return _address_of(getattr(uclib, name))
 
 
-def open_fpu(code: NDArray[np.uint8], address: int) -> Any:
-    """Return a Unicorn of the A profile, whose FPU has double precision and is on.
-
-    Its only memory is ``code`` (whole pages), at ``address``.
-    """
+def application_engine() -> Any:
+    """Return a bare Unicorn of the A profile: its FPU has double precision."""
     uc = _unicorn.Uc(unicorn_const.UC_ARCH_ARM, unicorn_const.UC_MODE_THUMB)
     uc.ctl_set_cpu_model(arm_const.UC_CPU_ARM_MAX)
-    uc.mem_map_ptr(address, code.size, READ | EXECUTE, code.ctypes.data)
-    uc.reg_write(arm_const.UC_ARM_REG_C1_C0_2, 0xF << 20)  # CPACR: coprocessors 10 and 11
-    uc.reg_write(arm_const.UC_ARM_REG_FPEXC, 1 << 30)
     return uc
 
 
@@ -374,13 +296,6 @@ def _stopper(library: Any, handle: Any) -> Callable[[], None]:
         library.uc_emu_stop(handle)
 
     return stop
-
-
-def _fail(me: weakref.ref[Engine], error: BaseException) -> None:
-    engine = me()
-    if engine is not None:
-        engine._error = engine._error or error
-        engine.stop()
 
 
 def _on_exception(me: weakref.ref[Engine]) -> Callable[..., None]:
@@ -396,7 +311,13 @@ def _on_fault(me: weakref.ref[Engine]) -> Callable[..., bool]:
     def callback(_uc: Any, kind: int, address: int, size: int, _value: int, _data: Any) -> bool:
         if (engine := me()) is not None:
             access, mapped = _ACCESS[kind]
+            if engine._fault is not None:  # behind a fault in an IT block
+                return False
             engine._fault = (access, mapped, address, size)
+            if access != "fetch":  # only here is it exact: in IT blocks the engine runs on
+                engine.fault_pc = engine.read_pc()
+                ids = engine.core_register_ids[:15]
+                engine._core_registers = tuple(engine._uc.reg_read(number) for number in ids)
         return False
 
     return callback

@@ -120,9 +120,9 @@ class Explainer:
         second = int.from_bytes(data[2:4], "little")
         wide = first >> 11 in (0b11101, 0b11110, 0b11111)
         text = f"{first:04x} {second:04x}" if wide else f"{first:04x}"
-        if wide and _is_double_precision(first, second):
+        if wide and not self._board.double_precision and _is_double_precision(first, second):
             return FirmwareError(
-                f"double-precision instruction {text}; only single precision is executed",
+                f"double-precision instruction {text}, which the FPU of {self._board.name} lacks",
                 where=where,
                 do="Compile with -mfpu=fpv5-sp-d16",
             )

@@ -18,9 +18,11 @@ from numpy.typing import NDArray
 from m7sim.errors import InputError
 from m7sim.isa import decode
 from m7sim.isa.instruction import Instruction
-from m7sim.isa.registers import FLAGS, FPSCR, S0
+from m7sim.isa.registers import FLAGS, S0
+from m7sim.machine import fpu_host as host
 from m7sim.machine import fpu_native as native
-from m7sim.machine.engine import REGISTER_IDS, Engine, c_function, open_fpu
+from m7sim.machine.engine import REGISTER_IDS, Engine, application_engine, c_function
+from m7sim.machine.hostmemory import EXECUTE, READ
 
 _CODE_START, _CODE_BYTES, _SLOT_BYTES = 0x1000, 1 << 16, 8
 _SLOW = ctypes.CFUNCTYPE(ctypes.c_int32, *(ctypes.c_int64,) * 4)
@@ -42,7 +44,7 @@ class DoubleUnit:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._code = _pages(_CODE_BYTES)
-        self._fpu: Any = open_fpu(self._code, _CODE_START)
+        self._fpu: Any = _open_fpu(self._code)
         self._state = np.zeros(native.STATE_WORDS, np.int64)
         self._keys = np.zeros(2 * _MOST_KEYS, np.int32)
         self._rows = np.zeros(2 * _MOST_KEYS, np.int32)
@@ -53,7 +55,6 @@ class DoubleUnit:
         self._fetched = np.zeros(2, np.int32)
         self._core_ids = np.array([REGISTER_IDS["pc"], REGISTER_IDS["epsr"]], np.int32)
         self._slow = _SLOW(self._meet)
-        self._error: BaseException | None = None
         for word, array in (
             (native.KEYS, self._keys), (native.ROWS, self._rows), (native.TABLE, self._table),
             (native.FETCHED, self._fetched), (native.VALUES, self._values),
@@ -70,6 +71,7 @@ class DoubleUnit:
         self._state[native.ENGINE] = engine.handle
         self._state[native.FPU] = self._fpu._uch.value
         self._state[native.MASK] = self._keys.size - 1
+        engine.double_precision = True
         engine.hook_add_native("invalid", native.on_invalid.address, self._state.ctypes.data)
 
     @property
@@ -104,9 +106,16 @@ class DoubleUnit:
         return row
 
 
-_OPERATIONS = {
-    "vadd": native.ADD, "vsub": native.SUBTRACT, "vmul": native.MULTIPLY, "vdiv": native.DIVIDE,
-    "vmov": native.COPY, "vneg": native.NEGATE, "vabs": native.ABSOLUTE,
+_ARITHMETIC = {
+    "vmov": host.COPY, "vneg": host.NEGATE, "vabs": host.ABSOLUTE, "vadd": host.ADD,
+    "vsub": host.SUBTRACT, "vmul": host.MULTIPLY, "vnmul": host.NEGATED_MULTIPLY,
+    "vdiv": host.DIVIDE, "vsqrt": host.SQUARE_ROOT, "vcmp": host.COMPARE, "vcmpe": host.COMPARE,
+    "vfma": host.FMA, "vfms": host.FMS, "vfnma": host.FNMA, "vfnms": host.FNMS,
+    "vmla": host.MLA, "vmls": host.MLS, "vnmla": host.NMLA, "vnmls": host.NMLS,
+}  # fmt: skip
+_CONVERSIONS = {
+    "vcvt.f64.s32": host.FROM_S32, "vcvt.f64.u32": host.FROM_U32, "vcvt.s32.f64": host.TO_S32,
+    "vcvt.u32.f64": host.TO_U32, "vcvt.f32.f64": host.TO_SINGLE, "vcvt.f64.f32": host.FROM_SINGLE,
 }  # fmt: skip
 
 
@@ -125,12 +134,33 @@ def _row(instruction: Instruction, code: int) -> NDArray[np.int32]:
     row[native.IDS_IN : native.IDS_IN + len(ids_in)] = ids_in
     ids_back = [*ids_out, REGISTER_IDS["pc"], REGISTER_IDS["epsr"]]
     row[native.IDS_OUT : native.IDS_OUT + len(ids_back)] = ids_back
-    operation = _OPERATIONS.get(instruction.text.split(".")[0])
-    if operation is not None and instruction.klass != "fp_move_constant_d":
-        places = [1 + sources.index((r - S0) // 2) for r in read[::2]]
-        row[native.OPERATION] = operation
-        row[native.LEFT], row[native.RIGHT] = places[0], places[-1]
+
+    def place(register: int) -> int:
+        return 1 + sources.index((register - S0) // 2) + host.HIGH_HALF * (register & 1)
+
+    words = instruction.text.split()
+    if words[0] in _CONVERSIONS and len(words) == 3:  # a third operand: fixed point
+        row[native.OPERATION] = _CONVERSIONS[words[0]]
+        row[native.LEFT], row[native.LAST] = place(read[0]), place(written[0])
+    elif words[0].removesuffix(".f64") in _ARITHMETIC and "fp_move_constant" not in (
+        instruction.klass
+    ):
+        row[native.OPERATION] = _ARITHMETIC[words[0].removesuffix(".f64")]
+        operands = [place(r) for r in read[::2]]
+        if row[native.OPERATION] == host.COMPARE:
+            operands += [native.ZERO] * (2 - len(operands))
+        row[native.LEFT], row[native.RIGHT] = operands[0], operands[min(1, len(operands) - 1)]
+        row[native.LAST] = operands[-1]
     return row
+
+
+def _open_fpu(code: NDArray[np.uint8]) -> Any:
+    """Return the second engine, with its FPU on and no memory but the code."""
+    uc = application_engine()
+    uc.mem_map_ptr(_CODE_START, code.size, READ | EXECUTE, code.ctypes.data)
+    uc.reg_write(REGISTER_IDS["c1_c0_2"], 0xF << 20)  # CPACR: coprocessors 10 and 11
+    uc.reg_write(REGISTER_IDS["fpexc"], 1 << 30)
+    return uc
 
 
 def _pages(size_bytes: int) -> NDArray[np.uint8]:

@@ -7,16 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from m7sim.jit import (
-    call_c,
-    call_c5,
-    float64_at,
-    int32_at,
-    int64_at,
-    kernel,
-    native_callback,
-    types,
-)
+from m7sim.jit import call_c, call_c5, int32_at, int64_at, native_callback, types
+from m7sim.machine.fpu_host import NONE, by_host
 
 # Words of the state array.
 ENGINE, FPU = 0, 1
@@ -28,69 +20,14 @@ EXECUTED, EXECUTED_BY_HOST = 16, 17  # counts
 STATE_WORDS = 20
 
 # Words of a row: engine's register numbers; outputs are followed by those of pc and EPSR.
-CODE, N_IN, N_OUT, OPERATION, LEFT, RIGHT, IDS_IN, IDS_OUT = 0, 1, 2, 3, 4, 5, 8, 16
+CODE, N_IN, N_OUT = 0, 1, 2
+OPERATION, LEFT, RIGHT, LAST = 3, 4, 5, 6  # of what the host may do, and its operands in VALUES
+IDS_IN, IDS_OUT = 8, 16
 ROW_WORDS = 24
-OUT, CORE = 16, 32  # where in VALUES outputs, and pc and EPSR, begin
+OUT, CORE, ZERO = 16, 32, 40  # where in VALUES outputs, pc and EPSR, and a zero are
 N_VALUES = 64
 
-# Operations that the host may do; 0: none. LEFT and RIGHT are then places in VALUES.
-ADD, SUBTRACT, MULTIPLY, DIVIDE, COPY, NEGATE, ABSOLUTE = 1, 2, 3, 4, 5, 6, 7
-
 _MASK32 = 0xFFFF_FFFF
-_MAGNITUDE = 0x7FFF_FFFF_FFFF_FFFF
-_SIGN = -0x8000_0000_0000_0000
-_FRACTION_BITS, _EXPONENT = 52, 0x7FF
-_FPSCR_MODE, _FPSCR_INEXACT = 0x01C0_0000, 0x10  # FZ and rounding mode; IXC
-
-
-@kernel
-def by_host(
-    values_address: int, operation: int, left: int, right: int, result: int
-) -> bool:
-    """Do an operation on the host, if its result and the flags are then sure to be the same.
-
-    That is so for what touches signs only; and, rounding to nearest, for ordinary operands and an
-    ordinary result once the cumulative inexact flag, the only one that may arise, is set.
-    """
-    values, numbers = int64_at(values_address), float64_at(values_address)
-    a = values[left]
-    if operation == COPY:
-        values[result] = a
-        return True
-    if operation == NEGATE:
-        values[result] = a ^ _SIGN
-        return True
-    if operation == ABSOLUTE:
-        values[result] = a & _MAGNITUDE
-        return True
-    b = values[right]
-    if values[0] & _FPSCR_MODE != 0 or values[0] & _FPSCR_INEXACT == 0:
-        return False
-    a_zero, b_zero = a & _MAGNITUDE == 0, b & _MAGNITUDE == 0
-    a_exponent, b_exponent = a >> _FRACTION_BITS & _EXPONENT, b >> _FRACTION_BITS & _EXPONENT
-    if not (a_zero or 0 < a_exponent < _EXPONENT) or not (b_zero or 0 < b_exponent < _EXPONENT):
-        return False
-    zero = False  # whether a result of zero is exact
-    if operation == ADD:
-        numbers[result] = numbers[left] + numbers[right]
-        zero = True
-    elif operation == SUBTRACT:
-        numbers[result] = numbers[left] - numbers[right]
-        zero = True
-    elif operation == MULTIPLY:
-        numbers[result] = numbers[left] * numbers[right]
-        zero = a_zero or b_zero
-    elif not b_zero:
-        numbers[result] = numbers[left] / numbers[right]
-        zero = a_zero
-    else:
-        return False
-    r = values[result]
-    if r & _MAGNITUDE == 0:
-        return zero
-    # just above the least normal number, rounding may have hidden an underflow
-    return 1 < r >> _FRACTION_BITS & _EXPONENT < _EXPONENT
-
 
 _HOOK = types.uint8(types.voidptr, types.CPointer(types.int64))
 
@@ -105,9 +42,12 @@ def on_invalid(_engine: Any, state: Any) -> int:
     epsr = values[CORE + 1] & _MASK32
     fetched = int32_at(state[FETCHED])
     fetched[0] = types.int32(0)
-    if call_c(state[MEMORY_READ], state[ENGINE], pc - 4, state[FETCHED], types.int64(8)) != 0:
-        if call_c(state[MEMORY_READ], state[ENGINE], pc, state[FETCHED] + 4, types.int64(4)) != 0:
-            return 0
+    failed = call_c(state[MEMORY_READ], state[ENGINE], pc - 4, state[FETCHED], types.int64(8))
+    if failed != 0:  # no memory before the pc
+        second = state[FETCHED] + 4
+        failed = call_c(state[MEMORY_READ], state[ENGINE], pc, second, types.int64(4))
+    if failed != 0:
+        return 0
     before = types.int64(fetched[0]) & _MASK32
     if (before >> 16 == 0xBF10 or before >> 16 == 0xBF20
             or before == 0x8001_F3AF or before == 0x8002_F3AF):  # fmt: skip
@@ -138,11 +78,12 @@ def on_invalid(_engine: Any, state: Any) -> int:
     state[EXECUTED] += 1
     out = state[POINTERS] + 8 * OUT
     operation = types.int64(row[OPERATION])
-    if operation != 0 and by_host(
-        state[VALUES], operation, types.int64(row[LEFT]), types.int64(row[RIGHT]), types.int64(OUT)
-    ):
+    values[OUT + n_out - 1] = values[0]  # FPSCR
+    if operation != NONE and by_host(
+        state[VALUES], operation,
+        types.int64(row[LEFT]), types.int64(row[RIGHT]), types.int64(row[LAST]), types.int64(OUT),
+    ):  # fmt: skip
         state[EXECUTED_BY_HOST] += 1
-        values[OUT + n_out - 1] = values[0]
     else:
         call_c(state[WRITE_BATCH], state[FPU], row_address + 4 * IDS_IN, state[POINTERS], n_in)
         code = types.int64(row[CODE])

@@ -5,7 +5,8 @@ from __future__ import annotations
 from m7sim.board import Board, Region
 from m7sim.elf import Image
 from m7sim.errors import InputError
-from m7sim.machine.engine import EXECUTE, READ, WRITE, Engine
+from m7sim.machine.engine import Engine
+from m7sim.machine.hostmemory import EXECUTE, READ, WRITE
 from m7sim.machine.system import ReadyRegisters, SystemRegisters
 
 _ERASED = 0xFF  # flash

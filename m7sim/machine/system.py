@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from m7sim.board import Board, Cache
+from m7sim.machine.events import CACHES, MAINTENANCE, MPU, MemoryEvent
 
 PPB_START, PPB_BYTES = 0xE000_0000, 0x10_0000
 
@@ -23,7 +24,8 @@ _CCR = 0xE000_ED14
 _CCSIDR, _CSSELR, _CPACR = 0xE000_ED80, 0xE000_ED84, 0xE000_ED88
 _MPU_RNR, _MPU_RBAR, _MPU_RASR, _MPU_END = 0xE000_ED98, 0xE000_ED9C, 0xE000_EDA0, 0xE000_EDBC
 _DEMCR = 0xE000_EDFC
-_MPU_TYPE = 0xE000_ED90
+_MVFR0, _MVFR1 = 0xE000_EF40, 0xE000_EF44
+_MPU_TYPE, _MPU_CTRL = 0xE000_ED90, 0xE000_ED94
 
 _CYCCNTENA, _TRCENA = 1, 1 << 24
 _SYST_ENABLE, _COUNTFLAG, _SYST_MASK = 1, 1 << 16, 0xFF_FFFF
@@ -41,12 +43,12 @@ _RESET = {
     0xE000_ED6C: 0x0111_1131, 0xE000_ED70: 0x0131_0132,
     0xE000_ED78: 0x0900_0003, 0xE000_ED7C: 0x8303_C003,
     0xE000_EF34: 0xC000_0000,  # FPCCR
-    0xE000_EF40: 0x1011_0021, 0xE000_EF44: 0x1100_0011, 0xE000_EF48: 0x0000_0040,  # FPv5-SP
+    _MVFR0: 0x1011_0021, _MVFR1: 0x1100_0011, 0xE000_EF48: 0x0000_0040,  # FPv5-SP
 }  # fmt: skip
 _READ_ONLY = {_CPUID, _CCSIDR, _MPU_TYPE, _SYST_CALIB} | {
     address for address in _RESET if 0xE000_ED40 <= address < 0xE000_ED80
-} | {0xE000_EF40, 0xE000_EF44, 0xE000_EF48}  # fmt: skip
-# Cache and branch predictor maintenance: accepted; the functional machine has no caches.
+} | {_MVFR0, _MVFR1, 0xE000_EF48}  # fmt: skip
+# Cache and branch predictor maintenance: the functional machine has no caches, only the timing.
 _MAINTENANCE = range(0xE000_EF50, 0xE000_EF7C)
 
 
@@ -63,6 +65,11 @@ class SystemRegisters:
         Receives what is written to the ITM's stimulus ports.
     on_reset_request
         Called when the firmware asks for a system reset.
+
+    Attributes
+    ----------
+    on_memory_event
+        Told what the firmware does to caches and MPU, when set.
     """
 
     def __init__(
@@ -74,12 +81,15 @@ class SystemRegisters:
     ) -> None:
         self._board, self._cycles, self._console = board, cycles, console
         self._on_reset_request = on_reset_request
+        self.on_memory_event: Callable[[MemoryEvent], None] | None = None
         self.reset()
 
     def reset(self, vector_table: int = 0) -> None:
         """Return to reset values; VTOR is the table that the boot address selects."""
         self._words = dict(_RESET)
         self._words[_CPUID] = self._board.cpuid
+        if self._board.double_precision:
+            self._words[_MVFR0], self._words[_MVFR1] = 0x1011_0221, 0x1200_0011
         self._words[_VTOR] = vector_table
         self._cyccnt = self._cyccnt_since = 0
         self._systick = self._systick_since = 0
@@ -132,7 +142,10 @@ class SystemRegisters:
         return self._words.get(address, 0)
 
     def _write_word(self, address: int, value: int) -> None:
-        if address in _READ_ONLY or address in _MAINTENANCE:
+        if address in _READ_ONLY:
+            return
+        if address in _MAINTENANCE:
+            self._tell(MAINTENANCE, (address, value))
             return
         if address == _DWT_CYCCNT:
             self._cyccnt, self._cyccnt_since = value, self._cycles()
@@ -153,8 +166,26 @@ class SystemRegisters:
                     self._on_reset_request()
         elif _MPU_RBAR <= address < _MPU_END:
             self._write_mpu(address, value)
+            if self._words.get(_MPU_CTRL, 0) & 1:
+                self._tell_mpu()
+        elif address == _CCR:
+            before = self.caches_on
+            self._words[_CCR] = value
+            if self.caches_on != before:
+                self._tell(CACHES, (int(self.caches_on[0]), int(self.caches_on[1])))
+        elif address == _MPU_CTRL:
+            self._words[_MPU_CTRL] = value & 7
+            self._tell_mpu()
         else:
             self._words[address] = value
+
+    def _tell(self, kind: str, values: tuple[int, ...]) -> None:
+        if self.on_memory_event is not None:
+            self.on_memory_event(MemoryEvent(kind, values))
+
+    def _tell_mpu(self) -> None:
+        words = [word for number in sorted(self._mpu) for word in self._mpu[number]]
+        self._tell(MPU, (self._words.get(_MPU_CTRL, 0), *words))
 
     # DWT -----------------------------------------------------------------------------------
 

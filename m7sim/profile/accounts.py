@@ -30,10 +30,16 @@ class Accounts:
         """Cycles since the machine was made; never falls, as CYCCNT must not."""
         return self._cycles_before + self.timer.cycles
 
-    def begin(self, *, warm: bool) -> None:
-        """Count from 0, with caches and predictors as they are or empty."""
+    def begin(self, *, warm: bool, from_reset: bool = False) -> None:
+        """Count from 0, with caches and predictors as they are or empty.
+
+        From reset the caches are off until `Timer.apply` is told otherwise.
+        """
         self._cycles_before += self.timer.cycles
-        self.timer.reset(cold=not warm)
+        if from_reset:
+            self.timer.power_on()
+        else:
+            self.timer.reset(cold=not warm)
         self.tracker.reset()
 
     def feed(self, chunk: Chunk, plan: PlanArrays) -> None:

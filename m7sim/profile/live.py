@@ -9,6 +9,7 @@ from m7sim.board import Board
 from m7sim.core import Core
 from m7sim.elf import Image
 from m7sim.machine import Machine
+from m7sim.machine.events import ICACHE_MAINTENANCE, MAINTENANCE, MemoryEvent
 from m7sim.profile.accounts import Accounts
 from m7sim.trace.capture import Capture
 from m7sim.trace.chunk import Chunk
@@ -73,19 +74,30 @@ class Live:
         self.max_instructions: int | None = None
         self.max_cycles: int | None = None
         self.writer: TraceWriter | None = None
+        self._events: list[MemoryEvent] = []
+        self.machine.system.on_memory_event = self._on_memory_event
         self.machine.cycle_source = self._cycles
         self.machine.attach(self.capture)
         self.capture.attach()
 
     def begin(
-        self, *, warm: bool, max_instructions: int | None = None, max_cycles: int | None = None
+        self,
+        *,
+        warm: bool,
+        max_instructions: int | None = None,
+        max_cycles: int | None = None,
+        from_reset: bool = False,
     ) -> None:
-        """Count from 0 up to the limits given, with caches and predictors as they are or empty."""
+        """Count from 0 up to the limits given, with caches and predictors as they are or empty.
+
+        From reset the caches are off until the firmware switches them on; else they are as the
+        board says.
+        """
         self.max_instructions, self.max_cycles = max_instructions, max_cycles
         chunk_blocks = CHUNK_BLOCKS if max_cycles is None else LIMITED_CHUNK_BLOCKS
         self.capture.limit(max_instructions, chunk_blocks=chunk_blocks)
         if self.accounts is not None:
-            self.accounts.begin(warm=warm)
+            self.accounts.begin(warm=warm, from_reset=from_reset)
 
     def close(self) -> None:
         self.machine.detach(self.capture)
@@ -98,6 +110,25 @@ class Live:
         if region is None or region.writable or address + 4 > region.end:
             return None
         return int.from_bytes(self.machine.read(address, 4), "little")
+
+    def _on_memory_event(self, event: MemoryEvent) -> None:
+        """Pass on what the firmware does to caches and MPU, at the block that does it.
+
+        Maintenance of a cache that is off is passed on later, but before it is switched on:
+        start-up code invalidates hundreds of lines one by one.
+        """
+        self._events.append(event)
+        if event.kind == MAINTENANCE:
+            icache, dcache = self.machine.system.caches_on
+            if not (icache if event.values[0] in ICACHE_MAINTENANCE else dcache):
+                return
+        self.capture.deliver_finished()
+        events, self._events = self._events, []
+        for each in events:
+            if self.writer is not None:
+                self.writer.event(each.kind, each.values)
+            if self.accounts is not None:
+                self.accounts.timer.apply(each)
 
     def _on_chunk(self, chunk: Chunk) -> None:
         if self.writer is not None:

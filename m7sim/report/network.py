@@ -136,6 +136,7 @@ def document(run: NetworkRun, published: Published | None) -> dict[str, Any]:
         "scores": np.asarray(run.scores).tolist(),
         "layers": [_layer(layer) for layer in run.layers],
         "total": _layer(run.total),
+        "error_band": bands.applying_to_class("multiply").document(),
     }
     if published is not None:
         by_name = {layer.name: layer for layer in run.layers}

@@ -244,6 +244,12 @@ class Series:
     measured: tuple[float, ...]
     modelled: tuple[float, ...]
 
+    @property
+    def error_percent(self) -> tuple[float, ...]:
+        """Relative errors in percent."""
+        pairs = zip(self.measured, self.modelled, strict=True)
+        return tuple(100 * (modelled / measured - 1) for measured, modelled in pairs)
+
 
 def series(rows: Sequence[MeasuredCase]) -> tuple[Series, ...]:
     """Return what the picture shows, by class and by use in calibration."""
@@ -259,7 +265,7 @@ def series(rows: Sequence[MeasuredCase]) -> tuple[Series, ...]:
 
 
 def draw(rows: Sequence[MeasuredCase], path: Path) -> None:
-    """Draw modelled over measured cycles on logarithmic axes, with the identity line.
+    """Draw modelled over measured cycles, both logarithmic, with the identity line; errors below.
 
     Parameters
     ----------
@@ -282,27 +288,31 @@ def draw(rows: Sequence[MeasuredCase], path: Path) -> None:
     mpl.use("agg")
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(figsize=(7, 7), layout="constrained")
-    ends = [f(r.measured_cycles for r in rows) for f in (min, max)]
-    ends = [0.7 * ends[0], 1.4 * ends[1]]
+    figure, (axes, below) = pyplot.subplots(
+        2, 1, figsize=(7, 9), sharex=True, height_ratios=(3, 1), layout="constrained"
+    )
+    cycles = [row.measured_cycles for row in rows]
+    ends = [0.7 * min(cycles), 1.4 * max(cycles)]
     axes.plot(ends, ends, color="#999999", linewidth=1, zorder=1, label="modelled = measured")
+    below.axhline(0, color="#999999", linewidth=1, zorder=1)
     for s in series(rows):
         colour = _COLOURS[s.code_class]
-        label = f"{s.code_class}, {'calibration' if s.calibration else 'kept out'}"
         fill = colour if s.calibration else "white"
-        axes.scatter(
-            s.measured, s.modelled, 28, edgecolors=colour, facecolors=fill, label=label, zorder=2
-        )
-    axes.set(xscale="log", yscale="log", xlabel="measured cycles", ylabel="modelled cycles")
+        look = {"s": 28, "edgecolors": colour, "facecolors": fill, "zorder": 2}
+        label = f"{s.code_class}, {'calibration' if s.calibration else 'kept out'}"
+        axes.scatter(s.measured, s.modelled, label=label, **look)
+        below.scatter(s.measured, s.error_percent, **look)
+    axes.set(xscale="log", yscale="log", ylabel="modelled cycles")
+    below.set(xlabel="measured cycles", ylabel="error %")
     total = summarize(row.error for row in rows)
     assert total is not None
     axes.set_title(
         f"{total.cases} cases: mean error {100 * total.mape:.2f} %, "
         f"worst {100 * total.worst:+.1f} %"
     )
-    axes.set_aspect("equal")
-    axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False)
+    for part in (axes, below):
+        part.spines[["top", "right"]].set_visible(False)
     try:
         figure.savefig(path, dpi=150)
     except (OSError, ValueError) as error:

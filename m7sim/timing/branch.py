@@ -32,7 +32,7 @@ _TABLE_BRANCH = int(StallCause.TABLE_BRANCH)
 @kernel
 def _find(m: Record, s: Record, address: int) -> int:
     """Return the entry of the BTAC that knows this branch, or -1."""
-    first = ((address >> 1) & m["btac_set_mask"]) * m["btac_ways"]
+    first = ((address >> 3) & m["btac_set_mask"]) * m["btac_ways"]
     for entry in range(first, first + m["btac_ways"]):
         if s["btac_tag"][entry] == address:
             return int(entry)
@@ -42,7 +42,7 @@ def _find(m: Record, s: Record, address: int) -> int:
 @kernel
 def _enter(m: Record, s: Record, address: int) -> int:
     """Give the branch the entry used longest ago; it was just taken, so weakly predict that."""
-    first = ((address >> 1) & m["btac_set_mask"]) * m["btac_ways"]
+    first = ((address >> 3) & m["btac_set_mask"]) * m["btac_ways"]
     entry = first
     for other in range(first + 1, first + m["btac_ways"]):
         if s["btac_used"][other] < s["btac_used"][entry]:
@@ -112,7 +112,12 @@ def _penalty(
             return int(m["decode_redirect_cycles"])
     if not conditional:
         return int(m["indirect_mispredict_cycles"])
-    if s["cycle"] - s["branch_operand"] >= m["early_flags_distance_cycles"]:
+    early = s["cycle"] - s["branch_operand"] >= m["early_flags_distance_cycles"]
+    if not taken:
+        if early:
+            return int(m["fall_through_early_flags_cycles"])
+        return int(m["fall_through_cycles"])
+    if early:
         return int(m["mispredict_early_flags_cycles"])
     return int(m["mispredict_cycles"])
 

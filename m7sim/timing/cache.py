@@ -1,8 +1,7 @@
-"""Caches: set-associative, least recently used first out.
+"""L1 caches: set-associative, least recently used first out.
 
-The replacement policy of the Cortex-M7 is not public; LRU is assumed. A first-order model: a load
-that misses waits for the whole latency of its memory, a store that misses costs nothing, filling
-and writing back go on beside the pipeline.
+The replacement policy of the Cortex-M7 is not public; LRU is assumed, for instructions and data.
+What a miss costs is the business of ``fetch`` and ``linefill``.
 """
 
 from __future__ import annotations
@@ -10,41 +9,35 @@ from __future__ import annotations
 from m7sim.jit import kernel
 from m7sim.timing.state import Record
 
-HIT, MISS = 0, 1
+ABSENT = -1
 
 
 @kernel
-def lookup(cache: Record, address: int, allocate: int, write_back: int) -> int:
-    """Look an address up and bring its line in when ``allocate``.
-
-    Parameters
-    ----------
-    cache
-        Record of dtype ``CACHE``, changed in place.
-    address
-        Byte address.
-    allocate
-        1: a miss fills the line.
-    write_back
-        1: the access is a store to a write-back region and makes the line dirty.
-    """
-    line = address >> cache["line_shift"]
+def find(cache: Record, line: int) -> int:
+    """Look a line up, count, make it the newest of its set; return its entry or ``ABSENT``."""
     first = (line & cache["set_mask"]) * cache["ways"]
-    cache["clock"] += 1
     cache["accesses"] += 1
     for entry in range(first, first + cache["ways"]):
         if cache["tag"][entry] == line:
+            cache["clock"] += 1
             cache["used"][entry] = cache["clock"]
-            cache["dirty"][entry] |= write_back
-            return HIT
+            return int(entry)
     cache["misses"] += 1
-    if allocate:
-        victim = first
-        for entry in range(first + 1, first + cache["ways"]):
-            if cache["used"][entry] < cache["used"][victim]:
-                victim = entry
-        cache["write_backs"] += cache["dirty"][victim]
-        cache["tag"][victim] = line
-        cache["used"][victim] = cache["clock"]
-        cache["dirty"][victim] = write_back
-    return MISS
+    return ABSENT
+
+
+@kernel
+def allocate(cache: Record, line: int, dirty: int) -> int:
+    """Give a line an entry; return the line that has to be written back for it, or ``ABSENT``."""
+    first = (line & cache["set_mask"]) * cache["ways"]
+    victim = first
+    for entry in range(first + 1, first + cache["ways"]):
+        if cache["used"][entry] < cache["used"][victim]:
+            victim = entry
+    evicted: int = cache["tag"][victim] if cache["dirty"][victim] else ABSENT
+    cache["write_backs"] += cache["dirty"][victim]
+    cache["clock"] += 1
+    cache["tag"][victim] = line
+    cache["used"][victim] = cache["clock"]
+    cache["dirty"][victim] = dirty
+    return evicted

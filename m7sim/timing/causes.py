@@ -29,31 +29,39 @@ class StallCause(IntEnum):
     BRANCH_TARGET = 1, "A branch was taken for which no target had been predicted."
     TABLE_BRANCH = 2, "A table branch loaded its target and jumped to where none was predicted."
     FETCH = 3, "The instruction bytes had not arrived: supply is one aligned 64-bit word a cycle."
-    ICACHE_REFILL = 4, "The instructions were not in the I-cache and a line was filled."
+    ICACHE_REFILL = 4, "The instructions were not in the I-cache and a line was being filled."
     FETCH_UNCACHED = 5, "The instructions came from a memory that no cache covers."
-    LOAD_USE = 6, "An operand is a loaded value that had not arrived."
-    ALU_RESULT = 7, "An operand is an ALU or shifter result that was not ready early enough."
-    ADDRESS = 8, "An address is an ALU or shifter result, which is needed a stage earlier."
-    SATURATE_RESULT = 9, "An operand is a saturating or absolute-difference result."
-    MULTIPLY_RESULT = 10, "An operand is the result of a multiply or multiply-accumulate."
-    WRITEBACK_RESULT = 11, "An operand is an address base that a load or store just updated."
-    FP_RESULT = 12, "An operand is the result of a floating-point operation or move."
-    FLAGS = 13, "The flags or GE bits that the instruction depends on were not ready."
-    FP_MAC_HAZARD = 14, "A floating-point multiply-accumulate bars this operation for a while."
-    STORE_TO_LOAD = 15, "A load reads what a store just before it wrote."
-    STORE_QUEUE = 16, "The store queue was full."
-    MULTI_TRANSFER = 17, "A transfer of several registers took its further cycles."
-    TRANSFER_ALIGNMENT = 18, "A store of several registers did not start on a multiple of 8."
-    UNALIGNED = 19, "An unaligned load took its extra cycles."
-    DIVIDE = 20, "An integer divide held the pipeline."
-    FP_DIVIDE = 21, "A floating-point divide or square root held the pipeline."
-    FP_DOUBLE = 22, "A double-precision operation held the pipeline."
-    DCACHE_FLASH = 23, "Data from flash was not in the D-cache and a line was filled."
-    DCACHE_SRAM = 24, "Data from SRAM was not in the D-cache and a line was filled."
-    DCACHE_EXTERNAL = 25, "Data from external memory was not in the D-cache and a line was filled."
-    DATA_UNCACHED = 26, "Data was read from a memory that no cache covers."
-    PERIPHERAL = 27, "A peripheral or system register was read."
-    BARRIER = 28, "A barrier, system or exception instruction held the pipeline."
+    ART_MISS = 6, "The instructions were not in the flash accelerator and the flash was read."
+    LOAD_USE = 7, "An operand is a loaded value that had not arrived."
+    ALU_RESULT = 8, "An operand is an ALU or shifter result that was not ready early enough."
+    ADDRESS = 9, "An address is an ALU or shifter result, which is needed a stage earlier."
+    SATURATE_RESULT = 10, "An operand is a saturating or absolute-difference result."
+    MULTIPLY_RESULT = 11, "An operand is the result of a multiply or multiply-accumulate."
+    WRITEBACK_RESULT = 12, "An operand is an address base that a load or store just updated."
+    FP_RESULT = 13, "An operand is the result of a floating-point operation or move."
+    FLAGS = 14, "The flags or GE bits that the instruction depends on were not ready."
+    FP_MAC_HAZARD = 15, "A floating-point multiply-accumulate bars this operation for a while."
+    STORE_TO_LOAD = 16, "A load reads what a store just before it wrote."
+    STORE_QUEUE = 17, "The store queue was full."
+    STORE_BUFFER = 18, "The store buffer to the memories outside the TCMs was full."
+    MULTI_TRANSFER = 19, "A transfer of several registers took its further cycles."
+    TRANSFER_ALIGNMENT = 20, "A store of several registers did not start on a multiple of 8."
+    UNALIGNED = 21, "An unaligned load took its extra cycles."
+    DIVIDE = 22, "An integer divide held the pipeline."
+    FP_DIVIDE = 23, "A floating-point divide or square root held the pipeline."
+    FP_DOUBLE = 24, "A double-precision operation held the pipeline."
+    DCACHE_FLASH = 25, "Data from flash was not in the D-cache or its line still being filled."
+    DCACHE_SRAM = 26, "Data from SRAM was not in the D-cache or its line still being filled."
+    DCACHE_EXTERNAL = (
+        27,
+        "Data from external memory was not in the D-cache or still being filled.",
+    )
+    DATA_UNCACHED = (
+        28,
+        "Data was read from a memory that no cache covers, or that ART did not hold.",
+    )
+    PERIPHERAL = 29, "A peripheral or system register was read."
+    BARRIER = 30, "A barrier, system or exception instruction held the pipeline."
 
 
 N_CAUSES: Final = len(StallCause)

@@ -4,14 +4,20 @@ The stream of words follows the predicted path, so a correctly predicted taken b
 bubble, but it always begins a new word: a four-byte loop that lies across two words takes two
 cycles per iteration and an aligned one takes one (m7-core f2), and a branch pairs with its target
 only when the stream had run ahead (f3).
+
+A word outside the TCMs comes from the I-cache, from a line that is being filled (critical word
+first, then one word after the other), through ART, or straight from its memory, one word a read.
 """
 
 from __future__ import annotations
 
 from m7sim.jit import inlined, kernel
-from m7sim.timing.cache import MISS, lookup
+from m7sim.timing.art import fetch_line
+from m7sim.timing.cache import ABSENT, allocate, find
 from m7sim.timing.causes import StallCause
+from m7sim.timing.linefill import transfer
 from m7sim.timing.state import (
+    ACCELERATED,
     CACHED,
     CAUSE_BITS,
     CAUSE_MASK,
@@ -23,6 +29,38 @@ from m7sim.timing.state import (
 _FETCH = int(StallCause.FETCH)
 _REFILL = int(StallCause.ICACHE_REFILL)
 _UNCACHED = int(StallCause.FETCH_UNCACHED)
+_ART = int(StallCause.ART_MISS)
+
+
+@kernel
+def _cached_word(m: Record, s: Record, region: int, word: int, arrival: int) -> int:
+    """Return when a word arrives that the I-cache covers, asked for to be there at ``arrival``."""
+    line = word >> (s["icache"]["line_shift"] - 3)
+    last_of_line = (1 << (s["icache"]["line_shift"] - 3)) - 1
+    if line != s["line"]:
+        s["line"] = line
+        if find(s["icache"], line) == ABSENT:
+            allocate(s["icache"], line, 0)
+            beat = m["beat_cycles"][region]
+            first = transfer(m, s, region, m["fill_cycles"][region], last_of_line + 1, arrival)
+            s["fetch_line"] = line
+            s["fetch_first_word"] = word
+            s["fetch_first"] = first
+            s["fetch_beat"] = beat
+            s["fetch_end"] = first + last_of_line * beat
+    if s["fetch_end"] > arrival and line == s["fetch_line"]:
+        behind = (word - s["fetch_first_word"]) & last_of_line
+        arrival = max(arrival, s["fetch_first"] + behind * s["fetch_beat"])
+    return arrival
+
+
+@kernel
+def _outer_word(m: Record, s: Record, region: int, kind: int, word: int, arrival: int) -> int:
+    """Return when a word from behind no I-cache arrives, asked for to be there at ``arrival``."""
+    if kind == ACCELERATED:
+        line = (word << 3) >> m["art_line_shift"]
+        return fetch_line(m, s, region, line, arrival)
+    return transfer(m, s, region, m["read_cycles"][region], 1, arrival)
 
 
 @inlined
@@ -41,15 +79,16 @@ def bring_words(m: Record, s: Record, last_word: int, cycle: int) -> None:
         region = m["page_region"][(word << 3) >> PAGE_SHIFT]
         kind = m["region_kind"][region]
         if kind != TCM:
-            line = (word << 3) >> s["icache"]["line_shift"]
+            soonest = arrival
             if kind == CACHED and s["icache"]["enabled"]:
-                if line != s["line"] and lookup(s["icache"], word << 3, 1, 0) == MISS:
-                    arrival += m["fill_cycles"][region]
-                    cause = _REFILL
+                if s["fetch_end"] > arrival or word >> (s["icache"]["line_shift"] - 3) != s["line"]:
+                    arrival = _cached_word(m, s, region, word, arrival)
+                    if arrival > soonest:
+                        cause = _REFILL
             else:
-                arrival += m["read_cycles"][region]
-                cause = _UNCACHED
-            s["line"] = line
+                arrival = _outer_word(m, s, region, kind, word, arrival)
+                if arrival > soonest:
+                    cause = _ART if kind == ACCELERATED else _UNCACHED
         s["word"] = word
         s["arrival"] = arrival
         s["arrival_wait"] = (arrival << CAUSE_BITS) + CAUSE_MASK - cause

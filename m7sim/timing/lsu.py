@@ -1,25 +1,31 @@
-"""Loads and stores: banks, alignment, the store queue, store-to-load hazards, cache misses.
+"""Loads and stores: banks, alignment, the store queue, store-to-load hazards, the way to memory.
 
 Before an access issues, ``store_wait`` and ``load_wait`` say how long it has to wait; after it has
-issued, ``load_hold`` says for how many further cycles it holds the pipeline, ``put_store`` queues
-a store.
+issued, ``load_hold`` and ``put_store`` say for how many further cycles it holds the pipeline.
+A load holds it until its data are there; a store only when there is no room for it.
 """
 
 from __future__ import annotations
 
 from m7sim.jit import inlined, kernel
-from m7sim.timing.cache import MISS, lookup
+from m7sim.timing.art import read_data
+from m7sim.timing.cache import ABSENT, find
 from m7sim.timing.causes import StallCause
+from m7sim.timing.linefill import fill_line, filled, transfer
 from m7sim.timing.state import (
+    ACCELERATED,
     CACHED,
+    DEVICE,
     NEVER,
     PAGE_SHIFT,
     STORE_RING,
     TCM,
     Record,
 )
+from m7sim.timing.storebuffer import buffer_store, drain, holds
 
 _UNALIGNED = int(StallCause.UNALIGNED)
+_STORE_BUFFER = int(StallCause.STORE_BUFFER)
 
 ITCM_BANK = 2  # one bank, 64 bits wide; 0 and 1 are the even and odd words of all others
 _ITCM_END = 0x0020_0000
@@ -44,14 +50,17 @@ def unaligned(address: int, unit_bytes: int) -> bool:
 def load_wait(m: Record, s: Record, address: int, n_bytes: int, cycle: int) -> int:
     """First cycle in which a load issues as far as the stores before it are concerned."""
     ready = NEVER
-    if cycle >= s["last_store"] + m["store_to_load_cycles"]:
+    behind = m["store_buffer_to_load_cycles"]
+    if m["region_kind"][m["page_region"][address >> PAGE_SHIFT]] == TCM:
+        behind = m["store_to_load_cycles"]
+    if cycle >= s["last_store"] + behind:
         return ready
     near = m["store_to_load_window_bytes"] - 1
     start = address & ~near
     end = (address + n_bytes + near) & ~near
     for back in range(1, STORE_RING):
         k = (s["stores"] - back) & (STORE_RING - 1)
-        free = s["store_cycle"][k] + m["store_to_load_cycles"]
+        free = s["store_cycle"][k] + behind
         if free <= cycle:
             break
         if s["store_start"][k] < end and s["store_end"][k] > start:
@@ -68,9 +77,9 @@ def store_wait(m: Record, s: Record) -> int:
 
 @kernel
 def put_store(
-    m: Record, s: Record, address: int, unit_bytes: int, n_bytes: int, cycle: int
-) -> None:
-    """Queue a store that issued in ``cycle``; a write into the caches is hidden behind it."""
+    m: Record, s: Record, c: Record, address: int, unit_bytes: int, n_bytes: int, cycle: int
+) -> int:
+    """Queue a store that issued in ``cycle``; return for how long it holds the pipeline."""
     region = m["page_region"][address >> PAGE_SHIFT]
     kind = m["region_kind"][region]
     cost = 1
@@ -78,44 +87,131 @@ def put_store(
         cost = m["unaligned_store_cycles"]
     elif unit_bytes < 4 and kind == TCM:
         cost = m["subword_store_cycles"]
-    if kind != TCM and not (kind == CACHED and s["dcache"]["enabled"]):
-        cost = max(cost, m["write_cycles"][region])
+    start = max(s["drained"], cycle)
+    hold = 0
+    if kind == CACHED and s["dcache"]["enabled"]:
+        start = max(start, _cached_store(m, s, c, region, address, n_bytes, cycle))
+        hold = s["store_hold"]
+    elif kind != TCM:
+        hold = buffer_store(m, s, region, address, n_bytes, cycle)
+    if hold:
+        c["stalls"][_STORE_BUFFER] += hold
     k = s["stores"] & (STORE_RING - 1)
-    drained = max(s["drained"], cycle) + cost
     s["store_cycle"][k] = cycle
     s["store_start"][k] = address
     s["store_end"][k] = address + n_bytes
-    s["store_drained"][k] = drained
-    s["drained"] = drained
+    s["store_drained"][k] = start + cost
+    s["drained"] = start + cost
     s["last_store"] = cycle
     s["stores"] += 1
-    if kind == CACHED and s["dcache"]["enabled"]:
-        write_back = m["write_allocate"][region]
-        line_bytes = 1 << s["dcache"]["line_shift"]
-        at = address
-        while at < address + n_bytes:
-            lookup(s["dcache"], at, write_back, write_back)
-            at = (at | (line_bytes - 1)) + 1
+    return int(hold)
+
+
+@kernel
+def _cached_store(
+    m: Record, s: Record, c: Record, region: int, address: int, n_bytes: int, cycle: int
+) -> int:
+    """Write to the D-cache or past it; return the cycle up to which the store keeps its place.
+
+    The cycles for which it holds the pipeline go to ``store_hold``.
+    """
+    until = cycle
+    hold = 0
+    shift = s["dcache"]["line_shift"]
+    at = address
+    while at < address + n_bytes:
+        line = at >> shift
+        upto = min(address + n_bytes, (line + 1) << shift)
+        entry = find(s["dcache"], line)
+        if not m["write_back"][region]:
+            hold += buffer_store(m, s, region, at, upto - at, cycle + hold)
+        elif entry != ABSENT:
+            s["dcache"]["dirty"][entry] = 1
+            if line == s["written_line"]:
+                s["written_bytes"] += upto - at
+        elif _allocates(m, s, region, line, upto - at):
+            until = max(until, fill_line(m, s, region, line, at >> 3, 1))
+        else:
+            hold += buffer_store(m, s, region, at, upto - at, cycle + hold)
+        at = upto
+    s["store_hold"] = hold
+    return int(until)
+
+
+@kernel
+def _allocates(m: Record, s: Record, region: int, line: int, n_bytes: int) -> bool:
+    """Say whether a store that missed brings its line in.
+
+    After some lines in a row that were written whole it does not, until one is not (dynamic read
+    allocate mode, TRM 5.9.1).
+    """
+    if line == s["written_line"]:
+        s["written_bytes"] += n_bytes
+    else:
+        if s["written_bytes"] >= 1 << s["dcache"]["line_shift"]:
+            s["full_lines"] += 1
+        else:
+            s["full_lines"] = 0
+        s["written_line"] = line
+        s["written_bytes"] = n_bytes
+    streak = s["full_lines"] >= m["read_allocate_streak_lines"]
+    return bool(m["write_allocate"][region]) and not streak
+
+
+@kernel
+def _cached_load(m: Record, s: Record, region: int, address: int, n_bytes: int, cycle: int) -> int:
+    """First cycle in which data are there that the D-cache covers."""
+    shift = s["dcache"]["line_shift"]
+    last = address + n_bytes - 1
+    ready = cycle
+    line = address >> shift
+    while line <= last >> shift:
+        first = max(address, line << shift) >> 3
+        if line == s["data_line"]:
+            s["dcache"]["accesses"] += 1
+        else:
+            if line == s["written_line"]:
+                s["full_lines"] = 0
+            if find(s["dcache"], line) == ABSENT:
+                fill_line(m, s, region, line, first, 0)
+            s["data_line"] = line
+        if s["fills_end"] > ready:
+            upto = min(last, ((line + 1) << shift) - 1) >> 3
+            ready = filled(m, s, line, first, upto, ready)
+        line += 1
+    return ready
+
+
+@kernel
+def _outer_load(
+    m: Record, s: Record, region: int, kind: int, address: int, n_bytes: int, cycle: int
+) -> int:
+    """First cycle in which data are there that no L1 cache covers."""
+    if kind == ACCELERATED:
+        return read_data(m, s, region, address, n_bytes, cycle)
+    start = cycle
+    if kind == DEVICE:
+        start = drain(m, s, cycle)
+    elif holds(s, address, n_bytes):
+        return cycle
+    words = ((address + n_bytes - 1) >> 3) - (address >> 3) + 1
+    first = transfer(m, s, region, m["read_cycles"][region], words, start)
+    return int(first + (words - 1) * m["beat_cycles"][region])
 
 
 @kernel
 def _memory_hold(m: Record, s: Record, r: Record, c: Record, region: int, address: int) -> int:
-    """Cycles for which a load waits for a cache line or for a memory without cache."""
-    n_bytes = r["access_bytes"]
-    hold = 0
-    if m["region_kind"][region] == CACHED and s["dcache"]["enabled"]:
-        line_bytes = 1 << s["dcache"]["line_shift"]
-        at = address
-        while at < address + n_bytes:
-            if lookup(s["dcache"], at, 1, 0) == MISS:
-                hold += m["fill_cycles"][region]
-            at = (at | (line_bytes - 1)) + 1
+    """Cycles for which a load waits for data from outside the TCMs."""
+    cycle = s["cycle"]
+    kind = m["region_kind"][region]
+    if kind == CACHED and s["dcache"]["enabled"]:
+        hold = _cached_load(m, s, region, address, r["access_bytes"], cycle) - cycle
         cause = m["fill_cause"][region]
     else:
-        hold = m["read_cycles"][region] * (n_bytes // r["unit_bytes"])
+        hold = _outer_load(m, s, region, kind, address, r["access_bytes"], cycle) - cycle
         cause = m["read_cause"][region]
     c["stalls"][cause] += hold
-    return hold
+    return int(hold)
 
 
 @kernel

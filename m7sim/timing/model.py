@@ -11,14 +11,16 @@ from m7sim.errors import TableError
 from m7sim.isa.classes import CLASSES
 from m7sim.timing.causes import StallCause
 from m7sim.timing.state import (
-    CACHED,
     CAUSE_BITS,
     CAUSE_MASK,
-    DEVICE,
+    DRAIN_RING,
     I64,
+    MAX_ART_LINES,
     MAX_BTAC,
     MAX_COUNTERS,
+    MAX_FILLS,
     MAX_LINES,
+    MAX_MERGING,
     MAX_QUEUE,
     MAX_REGIONS,
     MAX_RETURNS,
@@ -26,10 +28,7 @@ from m7sim.timing.state import (
     N_CLASSES,
     N_COLUMNS,
     N_LATENCY_ROWS,
-    PAGE_SHIFT,
     STORE_RING,
-    TCM,
-    UNCACHED,
     WRITEBACK_ROW,
     new_state,
     set_cache,
@@ -49,14 +48,6 @@ _CAUSE_OF_PREFIX: Final = (
     ("fp_load", StallCause.LOAD_USE),
     ("fp_", StallCause.FP_RESULT),
 )
-_DATA_CAUSES: Final = {  # by kind of region: a load that misses, a load without cache
-    "flash": (StallCause.DCACHE_FLASH, StallCause.DATA_UNCACHED),
-    "flash_itcm": (StallCause.DCACHE_FLASH, StallCause.DATA_UNCACHED),
-    "sram": (StallCause.DCACHE_SRAM, StallCause.DATA_UNCACHED),
-    "external": (StallCause.DCACHE_EXTERNAL, StallCause.DATA_UNCACHED),
-    "peripheral": (StallCause.PERIPHERAL, StallCause.PERIPHERAL),
-    "system": (StallCause.PERIPHERAL, StallCause.PERIPHERAL),
-}
 
 
 def result_cause(klass: str) -> StallCause:
@@ -112,13 +103,17 @@ def _check(core: CoreTable, board: Board) -> None:
         raise TableError(f"{sets} sets are not a power of two", where="btac_entries, btac_ways")
     _fits(p.btac_entries << p.predictor_history_bits, 1, MAX_COUNTERS, "predictor_history_bits")
     _fits(p.return_stack_entries, 0, MAX_RETURNS, "return_stack_entries")
+    _fits(p.linefill_buffers, 1, MAX_FILLS, "linefill_buffers")
+    _fits(p.store_buffer_entries, 2, min(MAX_MERGING, DRAIN_RING) - 1, "store_buffer_entries")
+    if board.art is not None:
+        _fits(board.art.lines, 1, MAX_ART_LINES, f"{board.name}: ART lines")
     _fits(len(board.regions), 1, MAX_REGIONS - 1, f"{board.name}: number of regions")
     for name, cache in (("icache", board.icache), ("dcache", board.dcache)):
         _fits(cache.size_bytes // cache.line_bytes, 0, MAX_LINES, f"{board.name}: {name} lines")
 
 
 def build_model(core: CoreTable, board: Board) -> np.void:
-    """Compile a core and a board into a record of dtype ``MODEL``.
+    """Compile a core and a board into a record of dtype ``MODEL``; `MemoryMap` adds the memories.
 
     Raises
     ------
@@ -137,23 +132,12 @@ def build_model(core: CoreTable, board: Board) -> np.void:
     rmw = p.subword_store_rmw
     m["subword_store_cycles"] = p.subword_store_same_bank_cycles if rmw else 1
     m["btac_set_mask"] = p.btac_entries // p.btac_ways - 1
-    for k, region in enumerate(board.regions, 1):
-        first = region.start >> PAGE_SHIFT
-        last = (region.start + region.size_bytes - 1) >> PAGE_SHIFT
-        m["page_region"][first : last + 1] = k
-        if region.kind in ("itcm", "dtcm"):
-            kind = TCM
-        elif region.kind in ("peripheral", "system"):
-            kind = DEVICE
-        else:
-            kind = CACHED if region.cacheable else UNCACHED
-        m["region_kind"][k] = kind
-        m["fill_cycles"][k] = region.line_fill_cycles
-        m["read_cycles"][k] = region.read_latency_cycles
-        m["write_cycles"][k] = region.write_latency_cycles
-        m["write_allocate"][k] = int(region.write_policy == "wbwa")
-        causes = _DATA_CAUSES.get(region.kind, _DATA_CAUSES["external"])
-        m["fill_cause"][k], m["read_cause"][k] = causes
+    m["merging_entries"] = p.store_buffer_entries // 2
+    if board.art is not None:
+        m["art_lines"] = board.art.lines
+        m["art_line_shift"] = board.art.line_bytes.bit_length() - 1
+        m["art_prefetch"] = board.art.prefetch
+    m["art_read_cycles"] = board.flash_wait_states + 1
     return m
 
 

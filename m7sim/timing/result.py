@@ -60,6 +60,7 @@ class Timing:
     branches: BranchCounts
     icache: CacheCounts
     dcache: CacheCounts
+    art: CacheCounts  # lines asked of the flash accelerator; a line read ahead in time is a hit
 
     @property
     def row_cycles(self) -> I64:

@@ -46,6 +46,7 @@ TCM: Final = 1
 CACHED: Final = 2
 UNCACHED: Final = 3
 DEVICE: Final = 4
+ACCELERATED: Final = 5  # flash behind ART
 
 # --- bits of a row's flags --------------------------------------------------------------------
 IS_LOAD: Final = 1 << 0
@@ -68,7 +69,11 @@ MAX_BTAC: Final = 1024
 MAX_COUNTERS: Final = 16384
 MAX_RETURNS: Final = 64
 MAX_QUEUE: Final = 16  # words fetched ahead
-MAX_REGIONS: Final = 64
+MAX_REGIONS: Final = 128  # with those that the MPU makes of them
+MAX_FILLS: Final = 8  # line-fill buffers
+MAX_MERGING: Final = 8  # store buffer entries that wait to be merged with
+DRAIN_RING: Final = 16  # store buffer entries on their way, a power of two
+MAX_ART_LINES: Final = 256
 
 MAX_OPERANDS: Final = 36  # VLDM of 32 registers, its base, flags
 WRITEBACK: Final = 0xFFFF
@@ -98,13 +103,20 @@ MODEL: Final = np.dtype(
         ("pair", _I8, (N_CLASSES, N_CLASSES)),  # [older, younger]: why not in one cycle, or 0
         ("early_blocked", _I8, (N_CLASSES, N_CLASSES)),  # [class, partner that takes its shifter]
         ("page_region", np.uint8, N_PAGES),
+        ("physical", _I8, MAX_REGIONS),  # region of the board, from 1
         ("region_kind", _I8, MAX_REGIONS),
-        ("fill_cycles", _I8, MAX_REGIONS),  # of a cache line
+        ("fill_cycles", _I8, MAX_REGIONS),  # of a cache line, to its critical word
+        ("beat_cycles", _I8, MAX_REGIONS),  # each further 64 bits
         ("read_cycles", _I8, MAX_REGIONS),  # without a cache
-        ("write_cycles", _I8, MAX_REGIONS),
+        ("write_cycles", _I8, MAX_REGIONS),  # of 64 bits
+        ("slave", _I8, MAX_REGIONS),  # region whose memory it is: aliases share one
+        ("slave_cycles", _I8, MAX_REGIONS),  # its own part of the time to the first 64 bits
         ("fill_cause", _I8, MAX_REGIONS),
         ("read_cause", _I8, MAX_REGIONS),
+        ("write_back", _I8, MAX_REGIONS),
         ("write_allocate", _I8, MAX_REGIONS),
+        *_fields("art_lines", "art_line_shift", "art_prefetch", "art_read_cycles"),
+        *_fields("merging_entries"),  # of the store buffer, that may wait to be merged with
         *_fields("store_queue_entries", "subword_store_cycles", "btac_set_mask"),
         *_fields(*Parameters._fields),
     ]
@@ -162,6 +174,47 @@ STATE: Final = np.dtype(
         ("returns", _I8, MAX_RETURNS),
         ("icache", CACHE),
         ("dcache", CACHE),
+        # memories and the way to them; cycles
+        ("bus_free", _I8, MAX_REGIONS),  # by slave: it can begin with the next transfer
+        *_fields(
+            "fetch_line",  # line of instructions that is or was being filled
+            "fetch_first_word",  # its word that comes first
+            "fetch_first",  # when that arrives
+            "fetch_beat",  # from one word to the next
+            "fetch_end",  # when the last arrives
+            "data_line",  # D-cache line touched last, -1: none
+            "fills_end",  # no line fill for data is going on from here
+        ),
+        ("fill_line", _I8, MAX_FILLS),
+        ("fill_word", _I8, MAX_FILLS),
+        ("fill_first", _I8, MAX_FILLS),
+        ("fill_beat", _I8, MAX_FILLS),
+        ("fill_end", _I8, MAX_FILLS),
+        # store buffer: entries that wait to be merged with, then those on their way
+        ("merging_word", _I8, MAX_MERGING),
+        ("merging_mask", _I8, MAX_MERGING),  # bytes written
+        ("merging_region", _I8, MAX_MERGING),
+        ("drain_done", _I8, DRAIN_RING),
+        *_fields(
+            "merging",
+            "drains",
+            "store_hold",  # cycles for which the last store held the pipeline
+            "written_line",  # line that a store missed last
+            "written_bytes",  # ... and how much of it has been written
+            "full_lines",  # in a row, before it
+        ),
+        # ART
+        ("art_tag", _I8, MAX_ART_LINES),
+        ("art_used", _I8, MAX_ART_LINES),
+        *_fields(
+            "art_clock",
+            "art_accesses",
+            "art_misses",
+            "art_line",  # that instructions were read from last
+            "art_ready",  # when it was there
+            "prefetch_line",
+            "prefetch_ready",
+        ),
     ]
 )
 
@@ -230,6 +283,10 @@ def set_cache(cache: np.void, size_bytes: int, ways: int, line_bytes: int, enabl
 def clear_pipeline(state: np.void) -> None:
     """Empty the pipeline and queues and set the cycle to 0; predictors and caches stay."""
     for name in (
+        "merging",
+        "drains",
+        "written_bytes",
+        "full_lines",
         "instructions",
         "older_flags",
         "stores",
@@ -238,11 +295,16 @@ def clear_pipeline(state: np.void) -> None:
         "reg_row",
     ):
         state[name] = 0
-    for name in ("older_klass", "pending", "word", "line", "load_bank"):
+    for name in (
+        "older_klass", "pending", "word", "line", "load_bank", "fetch_line", "data_line",
+        "fill_line", "written_line", "art_line", "prefetch_line",
+    ):  # fmt: skip
         state[name] = -1
     for name in (
         "pair_cycle", "branch_operand", "mac_cycle", "mac_before", "chained_cycle", "reg_cycle",
         "restart", "left", "last_store", "drained", "store_cycle", "store_drained",
+        "bus_free", "fetch_end", "fills_end", "fill_end", "drain_done", "art_ready",
+        "prefetch_ready",
     ):  # fmt: skip
         state[name] = NEVER
     state["cycle"] = state["arrival"] = -1  # the first instruction may issue in cycle 0
@@ -256,6 +318,8 @@ def clear_memory(state: np.void) -> None:
     for cache in (state["icache"], state["dcache"]):
         cache["tag"] = -1
         cache["used"] = cache["dirty"] = cache["clock"] = 0
+    state["art_tag"] = -1
+    state["art_used"] = state["art_clock"] = 0
     state["btac_tag"] = -1
     for name in ("btac_target", "btac_used", "counter", "btac_clock", "history"):
         state[name] = 0

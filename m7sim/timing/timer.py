@@ -10,7 +10,10 @@ from numpy.typing import NDArray
 from m7sim.core import CoreTable
 from m7sim.isa.code import Code
 from m7sim.isa.instruction import Branch
+from m7sim.machine.events import CACHES, MAINTENANCE, MPU, MemoryEvent
+from m7sim.timing.caches import maintain
 from m7sim.timing.causes import PairLoss, StallCause
+from m7sim.timing.memorymap import MemoryMap
 from m7sim.timing.model import build_model, build_state
 from m7sim.timing.plain import plain_walk
 from m7sim.timing.result import BranchCounts, CacheCounts, Timing
@@ -41,7 +44,9 @@ class Timer:
         self._core = core
         self._code = code
         self._model = build_model(core, board)
+        self._map = MemoryMap(self._model, board)
         self._state = build_state(board)
+        self._fitted = board.icache.enabled, board.dcache.enabled
         self._rows: Records = np.zeros(0, ROW)
         self._tally: Records = np.zeros(0, TALLY)
         self._blocks: Records = np.zeros(0, BLOCK)
@@ -99,8 +104,34 @@ class Timer:
         self._tally = np.zeros(len(self._tally), TALLY)
         self._executions[:] = 0
         self._state["pair_loss"] = 0
+        self._state["art_accesses"] = self._state["art_misses"] = 0
         for cache in (self._state["icache"], self._state["dcache"]):
             cache["accesses"] = cache["misses"] = cache["write_backs"] = 0
+
+    def power_on(self) -> None:
+        """Begin as the chip does at reset: caches off until they are switched on, no MPU."""
+        self.reset(cold=True)
+        self._switch_caches(False, False)
+        self._map.reset()
+
+    def apply(self, event: MemoryEvent) -> None:
+        """Apply what the firmware did to the memory system; it holds for what is fed from here on.
+
+        A cache that the board has switched off stays off.
+        """
+        if event.kind == CACHES:
+            self._switch_caches(bool(event.values[0]), bool(event.values[1]))
+        elif event.kind == MPU:
+            control, *words = event.values
+            self._map.program(control, list(zip(words[::2], words[1::2], strict=True)))
+        elif event.kind == MAINTENANCE:
+            register, value = event.values
+            maintain(self._model, self._state, register, value)
+
+    def _switch_caches(self, icache: bool, dcache: bool) -> None:
+        self._state["icache"]["enabled"] = icache and self._fitted[0]
+        self._state["dcache"]["enabled"] = dcache and self._fitted[1]
+        self._state["line"] = self._state["data_line"] = -1
 
     def result(self) -> Timing:
         """Sum up everything since the last reset."""
@@ -132,6 +163,7 @@ class Timer:
             ),
             icache=_cache_counts(self._state["icache"]),
             dcache=_cache_counts(self._state["dcache"]),
+            art=CacheCounts(int(self._state["art_accesses"]), int(self._state["art_misses"]), 0),
         )
 
     def _pair_losses(self) -> dict[str, int]:

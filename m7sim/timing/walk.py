@@ -132,7 +132,7 @@ def step(m: Record, s: Record, r: Record, c: Record, start: int) -> None:
         if flags & MULTIPLE and start & 7 and (r["access_bytes"] & 7) == 0:
             hold = m["store_multiple_misaligned_cycles"]
             c["stalls"][_ALIGNMENT] += hold
-        put_store(m, s, start, r["unit_bytes"], r["access_bytes"], s["cycle"])
+        hold += put_store(m, s, c, start, r["unit_bytes"], r["access_bytes"], s["cycle"])
     _finish(m, s, r, c, younger, hold)
 
 

@@ -55,15 +55,21 @@ class Blocks:
     def add_executed_part(self, block: int, count: int) -> int:
         """Add the first ``count`` instructions of a block that did not end, as a block.
 
-        It records the same entry registers, so that what was recorded can be used.
+        It records the same entry registers, so that what was recorded can be used. The next
+        instruction may have written some of its registers before it faulted (LDM).
         """
         first, _ = self.code.blocks[block]
         instructions = self.code.instructions[first : first + count]
         whole = self.sources[block]
         size = sum(i.size_bytes for i in instructions)
+        fatal = self.code.instructions[first + count]
         source = BlockSource(whole.address, whole.data[:size], whole.it_conditions)
         plan = plan_block(
-            instructions, source.data, self._read_constant, entry=self.plans[block].entry
+            instructions,
+            source.data,
+            self._read_constant,
+            entry=self.plans[block].entry,
+            lost={register for register, _ in fatal.writes},
         )
         return self._append(source, instructions, plan)
 

@@ -56,6 +56,9 @@ _SLOW = ctypes.CFUNCTYPE(ctypes.c_int32, *_FOUR)
 class Engine(HookOwner, Protocol):
     """What capture needs of the machine's engine."""
 
+    fault_pc: int | None
+    ask: Callable[[], None] | None
+
     @property
     def handle(self) -> int: ...
     @property
@@ -66,6 +69,8 @@ class Engine(HookOwner, Protocol):
     def flush_translations(self) -> None: ...
     def restart_block(self, address: int, size_bytes: int) -> None: ...
     def stop(self) -> None: ...
+    @property
+    def signalled(self) -> bool: ...
     def read(self, address: int, size_bytes: int) -> bytes: ...
     def read_epsr(self) -> int: ...
     def read_pc(self) -> int: ...
@@ -109,6 +114,7 @@ class Capture:
         self._error: BaseException | None = None
         self._undecodable: tuple[BlockSource, InputError] | None = None
         self._limit = UNLIMITED if max_instructions is None else max_instructions
+        self._chunk_blocks = capacity_blocks
         self._parked: int | None = None
         self._hooks: list[int] = []
 
@@ -160,7 +166,8 @@ class Capture:
         self._parked = None
         self._state[native.BUDGET] = self._limit
         capacity = len(self._buffers.blocks)
-        self._state[native.ROOM_BLOCKS] = min(chunk_blocks or capacity, capacity)
+        self._chunk_blocks = min(chunk_blocks or capacity, capacity)
+        self._state[native.ROOM_BLOCKS] = self._chunk_blocks
 
     def attach(self) -> None:
         """Install the hooks; everything translated so far is translated again with them."""
@@ -170,6 +177,7 @@ class Capture:
             engine.hook_add_native("translation", native.on_translation.address, state.address),
         ]
         engine.flush_translations()
+        engine.ask = self._return_soon
 
     def detach(self) -> None:
         """Remove all hooks."""
@@ -177,6 +185,7 @@ class Capture:
         for hook in self._hooks:
             self._engine.hook_del(hook)
         self._hooks = []
+        self._engine.ask = None
         self._engine.flush_translations()
 
     # Observer of the machine's runs
@@ -260,6 +269,11 @@ class Capture:
     def _look(self, address: int, size_bytes: int) -> int:
         if self._parked is not None:
             self._state[native.BUDGET], self._parked = self._parked, None
+        self._state[native.ROOM_BLOCKS] = self._chunk_blocks
+        if self._engine.signalled:
+            self._take_exit()
+            self._engine.restart_block(address, size_bytes)
+            return -1
         if self._undecodable is not None:
             raise self._undecodable[1]
         if self._buffers.full:
@@ -340,6 +354,13 @@ class Capture:
             self._parked = self._state[native.BUDGET]
             self._state[native.BUDGET] = -1
 
+    def _return_soon(self) -> None:
+        """Have the next block ask Python; called by another thread while native code runs.
+
+        The native side only reads this word, so nothing can get lost.
+        """
+        self._state[native.ROOM_BLOCKS] = 0
+
     def _take_exit(self) -> None:
         state = self._state
         last = state[native.LAST]
@@ -369,7 +390,7 @@ class Capture:
         if last < 0:
             return
         if pc is None:
-            pc = getattr(self._engine, "fault_pc", None)
+            pc = self._engine.fault_pc
         if pc is None:
             pc = self._engine.read_pc()
         offset = pc - self._blocks.sources[last].address

@@ -9,7 +9,9 @@ from numpy.typing import NDArray
 
 from m7sim.isa.code import NO_ACCESS
 from m7sim.jit import kernel
+from m7sim.trace.form import MASK
 from m7sim.trace.plan import PlanArrays
+from m7sim.trace.pure import evaluate
 
 _NO_ACCESS = np.uint32(NO_ACCESS)
 
@@ -54,10 +56,44 @@ def resolve(chunk: Chunk, plan: PlanArrays) -> NDArray[np.uint32]:
     """
     first = plan.access_first
     out = np.empty(int((first[chunk.blocks + 1] - first[chunk.blocks]).sum()), np.uint32)
+    recorded = plan.values.astype(np.int64) + np.diff(plan.step_first)
+    work = np.zeros(int(recorded.max(initial=0)), np.uint32)
     _resolve(
-        chunk.blocks, chunk.values, chunk.site_block, chunk.site_pc, chunk.site_address, plan, out
-    )
+        chunk.blocks, chunk.values, chunk.site_block, chunk.site_pc, chunk.site_address, plan, work,
+        out,
+    )  # fmt: skip
     return out
+
+
+@kernel
+def _step(
+    block: np.uint64,
+    values: NDArray[np.uint32],
+    value: np.uint64,
+    plan: PlanArrays,
+    work: NDArray[np.uint32],
+) -> None:
+    """Put the values recorded for an execution into ``work``, and behind them those of its steps.
+
+    ``value`` is the position of the first one recorded.
+    """
+    n = np.int64(plan.values[block])
+    for i in range(n):
+        work[i] = values[np.int64(value) + i]
+    for step in range(plan.step_first[block], plan.step_first[block + np.uint64(1)]):
+        a, b = np.int64(0), np.int64(0)
+        for operand in range(2 * step, 2 * step + 2):
+            total = np.int64(plan.operand_constant[operand])
+            for term in range(
+                plan.operand_term_first[operand], plan.operand_term_first[operand + 1]
+            ):
+                total += np.int64(plan.operand_term_coefficient[term]) * np.int64(
+                    work[plan.operand_term_value[term]]
+                )
+                total &= MASK
+            a, b = b, total
+        work[n] = np.uint32(evaluate(plan.step_operation[step], int(a), int(b)))
+        n += 1
 
 
 @kernel
@@ -68,6 +104,7 @@ def _resolve(
     site_pc: NDArray[np.uint32],
     site_address: NDArray[np.uint32],
     plan: PlanArrays,
+    work: NDArray[np.uint32],
     out: NDArray[np.uint32],
 ) -> None:
     access_first, n_values, constant = plan.access_first, plan.values, plan.constant
@@ -80,6 +117,9 @@ def _resolve(
     one = np.uint64(1)
     for n in range(blocks.size):
         block = np.uint64(blocks[n])
+        stepped = plan.step_first[block] < plan.step_first[block + one]
+        if stepped:
+            _step(block, values, value, plan, work)
         access, end = np.uint64(access_first[block]), np.uint64(access_first[block + one])
         while access < end:
             site = sites[access]
@@ -87,9 +127,9 @@ def _resolve(
                 address = np.int64(constant[access])
                 term, last = np.uint64(term_first[access]), np.uint64(term_first[access + one])
                 while term < last:
-                    address += np.int64(term_coefficient[term]) * np.int64(
-                        values[value + np.uint64(term_value[term])]
-                    )
+                    index = np.uint64(term_value[term])
+                    operand = work[index] if stepped else values[value + index]
+                    address += np.int64(term_coefficient[term]) * np.int64(operand)
                     term += one
                 out[row] = np.uint32(address & 0xFFFFFFFF)
             else:

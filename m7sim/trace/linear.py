@@ -1,10 +1,4 @@
-"""Linear forms over register snapshots, and the symbolic walk through a block.
-
-A form is ``constant + Σ coefficient × atom`` modulo 2**32. An atom is the value of a core register
-at the entry of the block (its number, 0 … 14), a register at the exit of the block
-(``EXIT`` + number), or a value that nothing linear describes, such as a loaded word (``OPAQUE`` +
-running number).
-"""
+"""The symbolic walk through a block: registers and addresses as forms."""
 
 from __future__ import annotations
 
@@ -13,37 +7,10 @@ from dataclasses import dataclass
 
 from m7sim.isa.instruction import ALWAYS, Instruction, Linear, Result
 from m7sim.isa.registers import PC
-
-MASK = 0xFFFF_FFFF
-EXIT = 32
-OPAQUE = 64
+from m7sim.trace.form import DERIVED, MASK, OPAQUE, Form, Step, atom_form
+from m7sim.trace.pure import folded, pure_result
 
 ReadWord = Callable[[int], "int | None"]
-
-
-@dataclass(frozen=True, slots=True)
-class Form:
-    constant: int = 0
-    terms: tuple[tuple[int, int], ...] = ()  # (atom, coefficient), by atom, no zero coefficients
-
-    def plus(self, other: Form, factor: int = 1) -> Form:
-        """Return ``self + factor × other``."""
-        sums = dict(self.terms)
-        for atom, coefficient in other.terms:
-            sums[atom] = (sums.get(atom, 0) + factor * coefficient) & MASK
-        terms = tuple(sorted((atom, c) for atom, c in sums.items() if c))
-        return Form((self.constant + factor * other.constant) & MASK, terms)
-
-    def coefficient(self, atom: int) -> int:
-        return dict(self.terms).get(atom, 0)
-
-    @property
-    def opaque(self) -> list[int]:
-        return [atom for atom, _ in self.terms if atom >= OPAQUE]
-
-
-def atom_form(atom: int) -> Form:
-    return Form(0, ((atom, 1),))
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +18,12 @@ class Walk:
     """What a block does to registers and where it accesses memory.
 
     ``access[i]`` is the address of instruction ``i`` (None without memory); ``final[r]`` is
-    register ``r`` after the block. Both are over entry registers and opaque values.
+    register ``r`` after the block. Both are over entry registers, opaque values and ``steps``.
     """
 
     access: tuple[Form | None, ...]
     final: tuple[Form, ...]
+    steps: tuple[Step, ...]
 
 
 def walk(instructions: list[Instruction], data: bytes, read_constant: ReadWord) -> Walk:
@@ -70,9 +38,16 @@ def walk(instructions: list[Instruction], data: bytes, read_constant: ReadWord) 
     read_constant
         Returns the word at an address of memory that firmware never writes, else None.
     """
-    state = [atom_form(register) for register in range(PC)]
+    state = [atom_form(register) for register in range(PC)] + [atom_form(OPAQUE)]
     accesses: list[Form | None] = []
-    next_opaque = OPAQUE
+    next_opaque = OPAQUE + 1
+    steps: dict[Step, int] = {}
+
+    def derive(operation: int, a: Form, b: Form) -> Form:
+        if not a.terms and not b.terms:
+            return Form(folded(operation, a.constant, b.constant))
+        return atom_form(DERIVED + steps.setdefault(Step(operation, a, b), len(steps)))
+
     start = instructions[0].address
     for instruction in instructions:
         memory = instruction.memory
@@ -81,6 +56,10 @@ def walk(instructions: list[Instruction], data: bytes, read_constant: ReadWord) 
         offset = instruction.address - start
         encoding = data[offset : offset + instruction.size_bytes]
         known = {r: substitute(linear, state) for r, linear in instruction.values}
+        if memory is None and instruction.writes:
+            found = pure_result(encoding, state.__getitem__, derive)
+            if found is not None:
+                known.setdefault(*found)
         known |= _folded(instruction, encoding, address, state, read_constant)
         written = dict.fromkeys(r for r, _ in instruction.writes if r < PC) | known
         for register in written:
@@ -90,7 +69,7 @@ def walk(instructions: list[Instruction], data: bytes, read_constant: ReadWord) 
                 value = atom_form(next_opaque)
                 next_opaque += 1
             state[register] = value
-    return Walk(tuple(accesses), tuple(state))
+    return Walk(tuple(accesses), tuple(state[:PC]), tuple(steps))
 
 
 def conditional(instruction: Instruction) -> bool:

@@ -2,7 +2,8 @@
 
 Every access gets the cheapest of three ways:
 
-* registers at block *entry*, when the address is linear in them;
+* registers at block *entry*, when the address is a pure function of them: linear, or by way of
+  *steps* (and, shift, multiply …: see :mod:`m7sim.trace.pure`);
 * registers at block *exit* as well: a base that a load produced is often still in its register,
   or in one that differs from it by a constant, when the block ends;
 * a *site*: an instruction hook that reads the registers on the spot. Predicated accesses are
@@ -11,6 +12,7 @@ Every access gets the cheapest of three ways:
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -18,17 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from m7sim.isa.instruction import Instruction
-from m7sim.isa.registers import PC
-from m7sim.trace.linear import (
-    EXIT,
-    MASK,
-    Form,
-    ReadWord,
-    Walk,
-    atom_form,
-    conditional,
-    walk,
-)
+from m7sim.trace.form import DERIVED, EXIT, MASK, OPAQUE, Form, Step, atom_form
+from m7sim.trace.linear import ReadWord, Walk, conditional, walk
+
+OWN = DERIVED << 1  # atoms of a plan: what its steps compute
 
 I32 = NDArray[np.int32]
 U32 = NDArray[np.uint32]
@@ -47,14 +42,16 @@ class Site:
 class BlockPlan:
     """What to record for a block, and how to add it up.
 
-    ``access`` has one entry per instruction with memory: a form over entry and exit registers, or
-    the address of the site instruction.
+    ``access`` has one entry per instruction with memory: a form over entry registers, exit
+    registers and results of ``steps``, or the address of the site instruction. Steps are over the
+    same registers and over steps before them.
     """
 
     entry: tuple[int, ...]
     exit: tuple[int, ...]
     access: tuple[Form | int, ...]
     sites: tuple[Site, ...]
+    steps: tuple[Step, ...] = ()
 
 
 def plan_block(
@@ -63,58 +60,115 @@ def plan_block(
     read_constant: ReadWord,
     *,
     entry: tuple[int, ...] | None = None,
+    lost: Collection[int] = (),
 ) -> BlockPlan:
     """Choose how each address of a block is reconstructed.
 
     ``entry``, when given, are the entry registers that were already recorded (for the executed
-    part of a block that did not end); an access that would need others becomes a site.
+    part of a block that did not end); an access that would need others becomes a site. ``lost``
+    are registers that do not hold at exit what the instructions made them.
     """
     result = walk(instructions, data, read_constant)
+    solver = _Solver(result, entry, lost)
     choices: list[Form | int] = []
     sites: list[Site] = []
-    used_exits: set[int] = set()
+    atoms: set[int] = set()
     for instruction, form in zip(instructions, result.access, strict=True):
         memory = instruction.memory
         if memory is None or form is None:
             continue
-        solved = None if conditional(instruction) else _solve(form, result, used_exits)
-        if solved is not None and entry is not None:
-            needed = {atom for atom, _ in solved.terms if atom < EXIT}
-            solved = solved if needed <= set(entry) else None
+        solved = None if conditional(instruction) else solver.solve(form)
         if solved is None:
             sites.append(Site(instruction.address, memory.address.constant, memory.address.terms))
             choices.append(instruction.address)
         else:
-            used_exits |= {atom for atom, _ in solved.terms if atom >= EXIT}
+            atoms |= solver.needs(solved)
+            solver.used_exits |= {atom for atom in atoms if EXIT <= atom < OPAQUE}
             choices.append(solved)
-    atoms = {atom for c in choices if isinstance(c, Form) for atom, _ in c.terms}
+    used = sorted(atom for atom in atoms if atom >= OWN)
+    renamed = {atom: OWN + i for i, atom in enumerate(used)}
+    steps = [list(solver.steps)[atom - OWN] for atom in used]
     return BlockPlan(
         entry=tuple(sorted(a for a in atoms if a < EXIT)) if entry is None else entry,
-        exit=tuple(sorted(a - EXIT for a in atoms if a >= EXIT)),
-        access=tuple(choices),
+        exit=tuple(sorted(a - EXIT for a in atoms if EXIT <= a < OPAQUE)),
+        access=tuple(_renamed(c, renamed) if isinstance(c, Form) else c for c in choices),
         sites=tuple(sites),
+        steps=tuple(
+            Step(s.operation, _renamed(s.a, renamed), _renamed(s.b, renamed)) for s in steps
+        ),
     )
 
 
-def _solve(form: Form, result: Walk, preferred: set[int]) -> Form | None:
-    """Replace opaque values by exit registers; None when one does not survive."""
-    for opaque in form.opaque:
-        coefficient = form.coefficient(opaque)
+def _renamed(form: Form, atoms: dict[int, int]) -> Form:
+    return Form(form.constant, tuple((atoms.get(atom, atom), c) for atom, c in form.terms))
+
+
+class _Solver:
+    """Replaces what only the walk knows by exit registers and by steps over known values."""
+
+    def __init__(self, result: Walk, entry: Collection[int] | None, lost: Collection[int]) -> None:
+        self.result, self.entry, self.lost = result, entry, lost
+        self.steps: dict[Step, int] = {}
+        self.used_exits: set[int] = set()
+        self._known: dict[int, Form | None] = {}
+
+    def solve(self, form: Form) -> Form | None:
+        """Return the form over recorded registers and own steps; None when there is none."""
+        for atom in form.unknown:
+            if atom not in self._known:
+                self._known[atom] = self._derived(atom) or self._survivor(atom)
+            known = self._known[atom]
+            if known is None:
+                return None
+            coefficient = form.coefficient(atom)
+            form = form.plus(atom_form(atom), -coefficient).plus(known, coefficient)
+        return form if self._recorded(form) else None
+
+    def _recorded(self, form: Form) -> bool:
+        return self.entry is None or all(a in self.entry for a, _ in form.terms if a < EXIT)
+
+    def _derived(self, atom: int) -> Form | None:
+        if atom < DERIVED:
+            return None
+        step = self.result.steps[atom - DERIVED]
+        a, b = self.solve(step.a), self.solve(step.b)
+        if a is None or b is None:
+            return None
+        number = self.steps.setdefault(Step(step.operation, a, b), len(self.steps))
+        return atom_form(OWN + number)
+
+    def _survivor(self, atom: int) -> Form | None:
+        """Find a register that at exit is the atom, but for a factor and recorded registers."""
         candidates = [
             register
-            for register in range(PC)
-            if result.final[register].opaque == [opaque]
-            and result.final[register].coefficient(opaque) & 1
+            for register, final in enumerate(self.result.final)
+            if register not in self.lost
+            and final.unknown == [atom]
+            and final.coefficient(atom) & 1
+            and self._recorded(final)
         ]
         if not candidates:
             return None
-        register = min(candidates, key=lambda r: (EXIT + r not in preferred, r))
-        final = result.final[register]
-        odd = final.coefficient(opaque)
-        factor = coefficient * pow(odd, -1, MASK + 1)  # exit = odd × opaque + rest
-        # form − (coefficient / odd) × final + (coefficient / odd) × exit: the opaque value cancels
-        form = form.plus(final, -factor).plus(atom_form(EXIT + register), factor)
-    return form
+        register = min(candidates, key=lambda r: (EXIT + r not in self.used_exits, r))
+        final = self.result.final[register]
+        inverse = pow(final.coefficient(atom), -1, MASK + 1)  # exit = odd × atom + rest
+        rest = final.plus(atom_form(atom), -final.coefficient(atom))
+        return Form().plus(atom_form(EXIT + register), inverse).plus(rest, -inverse)
+
+    def needs(self, form: Form) -> set[int]:
+        """Return the recorded registers and own steps that a form needs, directly or not."""
+        found: set[int] = set()
+        todo = [atom for atom, _ in form.terms]
+        steps = list(self.steps)
+        while todo:
+            atom = todo.pop()
+            if atom in found:
+                continue
+            found.add(atom)
+            if atom >= OWN:
+                step = steps[atom - OWN]
+                todo += [atom for atom, _ in step.a.terms + step.b.terms]
+        return found
 
 
 class PlanArrays(NamedTuple):
@@ -125,35 +179,66 @@ class PlanArrays(NamedTuple):
     constant: U32  # [accesses]
     site: NDArray[np.int64]  # [accesses] address of the site instruction, -1 for none
     term_first: I32  # [accesses + 1]
-    term_value: I32  # [terms] index into the values recorded for the block
+    # [terms] index into the values recorded for the block, followed by the results of its steps
+    term_value: I32
     term_coefficient: I32  # [terms]
+    step_first: I32  # [blocks + 1] first step of each block
+    step_operation: I32  # [steps], of m7sim.trace.pure
+    operand_constant: U32  # [2 × steps]: first and second operand of each step, as accesses are
+    operand_term_first: I32  # [2 × steps + 1]
+    operand_term_value: I32
+    operand_term_coefficient: I32
 
 
 def plan_arrays(plans: list[BlockPlan]) -> PlanArrays:
     """Lay out the plans of all blocks, in order of block id."""
-    access_first, term_first = [0], [0]
-    constants: list[int] = []
+    access_first, step_first = [0], [0]
     sites: list[int] = []
-    term_value: list[int] = []
-    coefficients: list[int] = []
+    operations: list[int] = []
+    addresses, operands = _Forms(), _Forms()
     for plan in plans:
-        index = {register: i for i, register in enumerate(plan.entry)}
-        index |= {EXIT + register: len(plan.entry) + i for i, register in enumerate(plan.exit)}
+        atoms = [*plan.entry, *(EXIT + register for register in plan.exit)]
+        atoms += [OWN + i for i in range(len(plan.steps))]
+        index = {atom: i for i, atom in enumerate(atoms)}
         for choice in plan.access:
-            form = choice if isinstance(choice, Form) else Form()
             sites.append(choice if isinstance(choice, int) else -1)
-            constants.append(form.constant)
-            for atom, coefficient in form.terms:
-                term_value.append(index[atom])
-                coefficients.append(coefficient)
-            term_first.append(len(term_value))
-        access_first.append(len(constants))
+            addresses.add(choice if isinstance(choice, Form) else Form(), index)
+        for step in plan.steps:
+            operations.append(step.operation)
+            operands.add(step.a, index)
+            operands.add(step.b, index)
+        access_first.append(len(sites))
+        step_first.append(len(operations))
     return PlanArrays(
-        access_first=np.array(access_first, np.int32),
-        values=np.array([len(p.entry) + len(p.exit) for p in plans], np.int32),
-        constant=np.array(constants, np.uint32),
-        site=np.array(sites, np.int64),
-        term_first=np.array(term_first, np.int32),
-        term_value=np.array(term_value, np.int32),
-        term_coefficient=np.array(coefficients, np.uint32).view(np.int32),
+        np.array(access_first, np.int32),
+        np.array([len(p.entry) + len(p.exit) for p in plans], np.int32),
+        np.array(addresses.constants, np.uint32),
+        np.array(sites, np.int64),
+        *addresses.terms(),
+        np.array(step_first, np.int32),
+        np.array(operations, np.int32),
+        np.array(operands.constants, np.uint32),
+        *operands.terms(),
     )
+
+
+class _Forms:
+    """Forms as columns."""
+
+    def __init__(self) -> None:
+        self.constants: list[int] = []
+        self._first, self._values, self._coefficients = [0], [0] * 0, [0] * 0
+
+    def add(self, form: Form, index: dict[int, int]) -> None:
+        self.constants.append(form.constant)
+        self._values += [index[atom] for atom, _ in form.terms]
+        self._coefficients += [coefficient for _, coefficient in form.terms]
+        self._first.append(len(self._values))
+
+    def terms(self) -> tuple[I32, I32, I32]:
+        """Return where the terms of each form begin, their values and coefficients."""
+        return (
+            np.array(self._first, np.int32),
+            np.array(self._values, np.int32),
+            np.array(self._coefficients, np.uint32).view(np.int32),
+        )

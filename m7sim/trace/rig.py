@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from m7sim.machine.engine import EXECUTE, READ, WRITE, Engine
+from m7sim.machine.engine import Engine
+from m7sim.machine.hostmemory import EXECUTE, READ, WRITE
 from m7sim.trace.battery import CODE_ADDRESS
 from m7sim.trace.capture import Capture
 from m7sim.trace.chunk import Chunk, resolve

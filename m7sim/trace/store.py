@@ -28,8 +28,9 @@ from m7sim.isa.code import Code
 from m7sim.trace.blocks import Blocks, BlockSource, decode_block
 from m7sim.trace.chunk import Chunk
 from m7sim.trace.plan import PlanArrays
+from m7sim.trace.pure import ROR
 
-SCHEMA, SCHEMA_VERSION = "m7sim.trace", 1
+SCHEMA, SCHEMA_VERSION = "m7sim.trace", 2
 _COLUMNS = tuple(field.name for field in dataclasses.fields(Chunk))
 _DTYPES = {"blocks": np.int32, "site_block": np.int32}  # of chunk columns; the rest uint32
 _DAMAGED = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
@@ -70,6 +71,11 @@ class TraceWriter:
         self._zip = zipfile.ZipFile(self._file, "w", zipfile.ZIP_DEFLATED, compresslevel=1)
         self._chunks = 0
         self._instructions = 0
+        self._events: list[tuple[int, str, tuple[int, ...]]] = []
+
+    def event(self, kind: str, values: tuple[int, ...]) -> None:
+        """Note that the firmware changed the memory system after the last chunk added."""
+        self._events.append((self._chunks, kind, values))
 
     def add(self, chunk: Chunk) -> None:
         """Append a chunk."""
@@ -137,6 +143,7 @@ class TraceWriter:
             "chunks": self._chunks,
             "blocks": len(self._blocks),
             "instructions": self._instructions,
+            "memory_events": self._events,
         }
 
     def _put(self, name: str, array: NDArray[Any]) -> None:
@@ -213,6 +220,11 @@ class SavedTrace:
             raise self._error(f"chunk {index} is damaged")
         return chunk
 
+    def events(self, index: int) -> list[tuple[str, tuple[int, ...]]]:
+        """What the firmware did to the memory system just before a chunk: kind and values."""
+        noted = self.header.get("memory_events", [])
+        return [(str(kind), tuple(values)) for at, kind, values in noted if at == index]
+
     def chunks(self) -> Iterator[Chunk]:
         """Read the chunks in order."""
         for index in range(len(self)):
@@ -238,20 +250,30 @@ class SavedTrace:
         return array
 
     def _read_plan(self) -> PlanArrays:
-        types = {"site": np.int64, "constant": np.uint32}
+        types = {"site": np.int64, "constant": np.uint32, "operand_constant": np.uint32}
         plan = PlanArrays(
             **{
                 name: self._get(f"plan_{name}", types.get(name, np.int32))
                 for name in PlanArrays._fields
             }
         )
-        terms = np.repeat(np.arange(plan.constant.size), np.diff(plan.term_first))
         block = np.repeat(np.arange(plan.values.size), np.diff(plan.access_first))
-        if terms.size != plan.term_value.size or block.size != plan.constant.size:
+        steps = np.arange(plan.step_operation.size)
+        step_block = np.repeat(np.arange(plan.values.size), np.diff(plan.step_first))
+        if block.size != plan.constant.size or step_block.size != steps.size:
             raise ValueError("plan")
-        in_range = (plan.term_value >= 0) & (plan.term_value < plan.values[block[terms]])
-        if not in_range.all() or (plan.values < 0).any():
+        if (plan.values < 0).any() or not np.isin(plan.step_operation, range(ROR + 1)).all():
             raise ValueError("plan")
+        n_steps = np.diff(plan.step_first)
+        before = plan.values[step_block] + steps - plan.step_first[step_block]
+        _check_terms(
+            plan.constant, plan.term_first, plan.term_value, plan.term_coefficient,
+            (plan.values + n_steps)[block],
+        )  # fmt: skip
+        _check_terms(
+            plan.operand_constant, plan.operand_term_first, plan.operand_term_value,
+            plan.operand_term_coefficient, np.repeat(before, 2),
+        )  # fmt: skip
         return plan
 
     def _read_code(self) -> Code:
@@ -306,3 +328,18 @@ def _joined(pieces: list[bytes]) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
     first = np.zeros(len(pieces) + 1, np.int64)
     np.cumsum([len(piece) for piece in pieces], out=first[1:])
     return first, np.frombuffer(b"".join(pieces), np.uint8)
+
+
+def _check_terms(
+    constant: NDArray[Any],
+    first: NDArray[Any],
+    value: NDArray[Any],
+    coefficient: NDArray[Any],
+    limit: NDArray[Any],
+) -> None:
+    """Refuse forms with a term at or behind the limit of their form."""
+    form = np.repeat(np.arange(constant.size), np.diff(first))
+    if not constant.size == limit.size or not form.size == value.size == coefficient.size:
+        raise ValueError("plan")
+    if not ((value >= 0) & (value < limit[form])).all():
+        raise ValueError("plan")

@@ -20,6 +20,7 @@ from m7sim.validate.bands import CODE_CLASSES
 
 SCHEMA = 1
 RESET = "reset"
+_TABLES = (".board.toml", ".core.toml")
 
 _DTYPES = (
     "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64", "float32", "float64",
@@ -131,7 +132,9 @@ def _argument_key(argument: Argument) -> tuple[Any, ...]:
 
 
 def case_files(folder: Path) -> list[Path]:
-    """Return the TOML files in a folder and below it, by name.
+    """Return the case files in a folder and below it, by name.
+
+    Tables of boards and cores may lie among them as ``*.board.toml`` and ``*.core.toml``.
 
     Raises
     ------
@@ -140,7 +143,11 @@ def case_files(folder: Path) -> list[Path]:
     """
     if not folder.is_dir():
         raise InputError("no such folder", where=str(folder), do="Give a folder of case files")
-    files = sorted(path for path in folder.rglob("*.toml") if path.is_file())
+    files = sorted(
+        path
+        for path in folder.rglob("*.toml")
+        if path.is_file() and not path.name.endswith(_TABLES)
+    )
     if not files:
         raise InputError("no case file (*.toml) in this folder", where=str(folder))
     return files

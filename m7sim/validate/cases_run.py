@@ -134,17 +134,21 @@ class _Runner:
         key = case.run_key()
         if self._last is None or self._last[0] != key:
             self._last = None  # frees the machine before the next one is made
-            self._last = (key, _run(case, self._chip(case), self._core or case.core))
+            self._last = (key, _run(case, self._chip(case), self._core or _beside(case, case.core)))
         return _compare(case, self._last[1])
 
     def _chip(self, case: Case) -> Board:
-        named = self._board or case.board
-        local = case.path.parent / named
-        chip = Board.load(local if not self._board and local.is_file() else named)
+        chip = Board.load(self._board or _beside(case, case.board))
         return chip.override(clock_hz=case.clock_hz, icache=case.icache, dcache=case.dcache)
 
 
-def _run(case: Case, chip: Board, core: str) -> Result:
+def _beside(case: Case, name: str) -> str | Path:
+    """Return the file of this name beside the case if there is one, else the name."""
+    local = case.path.parent / name
+    return local if local.is_file() else name
+
+
+def _run(case: Case, chip: Board, core: str | Path) -> Result:
     firmware = load(case.elf, board=chip, core=core)
     try:
         if case.entry is None:
@@ -153,6 +157,11 @@ def _run(case: Case, chip: Board, core: str) -> Result:
             )
             if result.stop_reason == "exit" and result.exit_code:
                 raise InputError(f"the firmware ended with exit code {result.exit_code}")
+            if result.stop_reason not in ("exit", "return") and not case.measure:
+                raise InputError(
+                    f"the run did not end: {result.message}",
+                    do="Measure a function of it (measure = …)",
+                )
             return result
         _check_entry(firmware, case)
         return _call(firmware, case, case.entry)

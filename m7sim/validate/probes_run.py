@@ -9,15 +9,14 @@ from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
 
-from m7sim import session
+from m7sim import session, toolchain
 from m7sim.board import Board
 from m7sim.board.schema import suggestion
 from m7sim.core import Core
 from m7sim.errors import InputError
 from m7sim.profile.result import Configuration
-from m7sim.validate import probes as tables
-from m7sim.validate import probes_build
-from m7sim.validate.probes import Fact, Facts, Probe
+from m7sim.validate import probes_build, probes_tables
+from m7sim.validate.probes import TOLERANCE_CYCLES, Fact, Facts, Probe, pair_id
 
 MAX_INSTRUCTIONS = 200_000_000
 HEADER = "id,copies,cycles"
@@ -41,8 +40,8 @@ class Verdict(StrEnum):
 class Outcome:
     """A fact and what the model makes of it.
 
-    ``modelled_cycles`` is NaN-free: None where the fact does not apply; ``reason`` says why it does
-    not, or why an exception is one.
+    ``modelled_cycles`` is None where the fact does not apply; ``reason`` says why it does not, or
+    why an exception is one.
     """
 
     fact: Fact
@@ -61,14 +60,29 @@ class Difference:
 
 
 @dataclass(frozen=True)
+class Comparison:
+    """A run beside what a chip printed.
+
+    ``compared`` is the number of probes; ``differences`` begins with the largest; ``unknown`` are
+    ids of the file that the run does not have.
+    """
+
+    path: str
+    compared: int
+    differences: tuple[Difference, ...]
+    unknown: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Run:
-    """The probes run on a board."""
+    """The probes run on a board; ``outcomes`` are those of the chosen facts, ``verdicts`` of all."""
 
     configuration: Configuration
     elf: Path
     tables: Facts
     copy_cycles: Mapping[str, float]
     outcomes: tuple[Outcome, ...]
+    verdicts: Mapping[str, Verdict]
 
     @cached_property
     def failed(self) -> tuple[Outcome, ...]:
@@ -83,25 +97,23 @@ class Run:
 
 
 def run(
-    board: str | Path = "stm32f746",
-    core: str | Path = "cortex_m7",
+    board: str | Path | Board = "stm32f746",
+    core: str | Path | Core = "cortex_m7",
     *,
+    clock_hz: int | None = None,
     only: Sequence[str] = (),
     facts: Facts | None = None,
-    console: str = "semihosting",
 ) -> Run:
     """Build and run the probes that apply to a board.
 
     Parameters
     ----------
-    board, core
+    board, core, clock_hz
         As of `m7sim.load`.
     only
         Ids or patterns (``latency.*``) of the facts to report; default all.
     facts
-        Default `load()`.
-    console
-        Of the ELF; with ``itm`` it is another one that is run.
+        Default those of the package.
 
     Raises
     ------
@@ -110,20 +122,43 @@ def run(
     ToolError
         If the ELF cannot be built.
     """
-    facts = tables.load() if facts is None else facts
+    facts = probes_tables.load() if facts is None else facts
     chosen = select(facts, only)
-    chip, table = Board.load(board), Core.load(core)
-    probes = [probe for probe in facts.probes if facts.applies(probe, chip.name)]
-    elf = probes_build.build(probes)
-    firmware = session.load(elf, board=chip, core=table)
+    chip = board if isinstance(board, Board) else Board.load(board)
+    elf = build(chip, facts=facts)
+    firmware = session.load(elf, board=chip, core=core, clock_hz=clock_hz)
     try:
         result = firmware.run(max_instructions=MAX_INSTRUCTIONS)
     finally:
         firmware.close()
     text = result.console.decode("ascii", "replace")
     cycles = read_cycles(text, where=str(elf))
-    outcomes = tuple(_judge(facts, fact, cycles, chip.name) for fact in chosen)
-    return Run(result.configuration, elf, facts, cycles, outcomes)
+    outcomes = {fact.id: _judge(facts, fact, cycles, chip) for fact in facts.facts}
+    return Run(
+        result.configuration,
+        elf,
+        facts,
+        cycles,
+        outcomes=tuple(outcomes[fact.id] for fact in chosen),
+        verdicts={id_: outcome.verdict for id_, outcome in outcomes.items()},
+    )
+
+
+def build(board: Board, *, console: str = "semihosting", facts: Facts | None = None) -> Path:
+    """Build the ELF with all probes that apply to a board, with its linker script.
+
+    Raises
+    ------
+    ToolError
+        If the compiler is missing or refuses the text of a probe.
+    """
+    facts = probes_tables.load() if facts is None else facts
+    script = toolchain.firmware_dir() / "board" / f"{board.name}.ld"
+    return probes_build.build(
+        facts.of_board(board),
+        console=console,
+        linker_script=script if script.is_file() else None,
+    )
 
 
 def select(facts: Facts, only: Sequence[str]) -> tuple[Fact, ...]:
@@ -151,9 +186,9 @@ def _matches(id_: str, pattern: str) -> bool:
     return fnmatch.fnmatchcase(id_, pattern) or id_.startswith(f"{pattern}.")
 
 
-def _judge(facts: Facts, fact: Fact, cycles: Mapping[str, float], board: str) -> Outcome:
-    if not facts.applies(fact.probe, board):
-        return Outcome(fact, None, Verdict.NOT_APPLICABLE, facts.why_not(fact.probe, board))
+def _judge(facts: Facts, fact: Fact, cycles: Mapping[str, float], board: Board) -> Outcome:
+    if why_not := facts.why_not(fact.probe, board):
+        return Outcome(fact, None, Verdict.NOT_APPLICABLE, why_not)
     modelled = cycles[fact.id] - fact.subtract_cycles
     holds = abs(modelled - fact.expected_cycles) <= fact.tolerance_cycles
     reason = facts.exceptions.get(fact.id, "")
@@ -203,13 +238,8 @@ def _copy_cycles(id_: str, cycles: Mapping[int, int], where: str) -> float:
     return (cycles[many] - cycles[few]) / few
 
 
-def compare(run: Run, path: Path) -> tuple[int, tuple[Difference, ...], tuple[str, ...]]:
-    """Compare with what a chip printed.
-
-    Returns
-    -------
-    How many probes were compared, those that differ (largest difference first), and ids of the
-    file that no probe of this run has.
+def compare(run: Run, path: Path) -> Comparison:
+    """Compare with what a chip printed; only probes of the chosen facts, if some were chosen.
 
     Raises
     ------
@@ -221,24 +251,24 @@ def compare(run: Run, path: Path) -> tuple[int, tuple[Difference, ...], tuple[st
     except OSError as error:
         raise InputError(f"cannot read: {error.strerror}", where=str(path)) from error
     measured = read_cycles(text, where=str(path))
-    wanted = {o.fact.id for o in run.outcomes}
     whole = len(run.outcomes) == len(run.tables.facts)
-    common = [id_ for id_ in run.copy_cycles if id_ in measured and (whole or id_ in wanted)]
+    chosen = run.copy_cycles.keys() if whole else {o.fact.id for o in run.outcomes}
+    common = [id_ for id_ in run.copy_cycles if id_ in measured and id_ in chosen]
     if not common:
         raise InputError("no probe in common with this run", where=str(path))
     differences = [
         Difference(id_, run.copy_cycles[id_], measured[id_])
         for id_ in common
-        if abs(run.copy_cycles[id_] - measured[id_]) > tables.TOLERANCE_CYCLES
+        if abs(run.copy_cycles[id_] - measured[id_]) > TOLERANCE_CYCLES
     ]
     differences.sort(key=lambda d: (-abs(d.modelled_cycles - d.measured_cycles), d.id))
     unknown = tuple(id_ for id_ in measured if id_ not in run.copy_cycles)
-    return len(common), tuple(differences), unknown
+    return Comparison(str(path), len(common), tuple(differences), unknown)
 
 
 def pairs(run: Run, older: str, younger: str) -> bool | None:
     """Say whether the model pairs two kinds; None where no probe says."""
-    id_ = tables.pair_id(older, younger)
+    id_ = pair_id(older, younger)
     if id_ not in run.copy_cycles:
         return None
     kinds = run.tables.kinds

@@ -289,7 +289,8 @@ def test_after_an_fp_multiply_accumulate(table: CoreTable) -> None:
 
 
 PARAMETERS = {
-    "f5": {"mispredict_cycles": 5, "mispredict_early_flags_cycles": 3,
+    "f5": {"mispredict_cycles": 8, "mispredict_early_flags_cycles": 6,
+           "fall_through_cycles": 5, "fall_through_early_flags_cycles": 3,
            "early_flags_distance_cycles": 3},
     "a6": {"fetch_bytes_per_cycle": 8, "fetch_queue_entries": 4},
     "c2": {"bank_address_bit": 2},

@@ -235,9 +235,9 @@ def test_parameters_can_be_set_and_are_checked() -> None:
     core = Core.load()
     other = core.with_parameters(mispredict_cycles=7)
     assert other.table().parameters.mispredict_cycles == 7
-    assert core.table().parameters.mispredict_cycles == 5
+    assert core.table().parameters.mispredict_cycles == 8
     assert other.changed == ("mispredict_cycles",)
-    assert other.tables.parameters["mispredict_cycles"].provenance.choice.endswith("was 5")
+    assert other.tables.parameters["mispredict_cycles"].provenance.choice.endswith("was 8")
     with pytest.raises(TableError, match=r"unknown parameter 'mispredict_cycle'. Did you mean"):
         core.with_parameters(mispredict_cycle=7)
     with pytest.raises(TableError, match="-1 is not a whole number"):

@@ -93,7 +93,7 @@ def test_text_says_the_figures_with_units() -> None:
         assert word in report
     assert "[b]not markup[/b]" in report
     assert "usad8" in report
-    assert "mul" not in report
+    assert "\nmul " not in report
 
 
 def test_text_stall_table_sums() -> None:

@@ -149,7 +149,7 @@ def test_branch_at_the_end_of_a_feed_is_resolved_in_the_next() -> None:
     before = timer.result().branches.mispredicted.sum()
     exit_cycles = timer.feed(np.ones(1, np.int32), none)
     assert timer.result().branches.mispredicted.sum() == before + 1
-    assert exit_cycles[0] >= default_core().parameters.mispredict_cycles
+    assert exit_cycles[0] >= default_core().parameters.fall_through_cycles
 
 
 def test_stalls_of_straight_code_without_memory() -> None:

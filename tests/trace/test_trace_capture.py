@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import ctypes
 import itertools
+import random
+import signal
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -17,7 +20,7 @@ from m7sim.trace.capture import Capture
 from m7sim.trace.chunk import Chunk, resolve
 from m7sim.trace.oracle import MemoryWatch
 from m7sim.trace.plan import Site
-from m7sim.trace.rig import END_ADDRESS, Captured, make_engine, run_captured
+from m7sim.trace.rig import END_ADDRESS, ITCM_ADDRESS, Captured, make_engine, run_captured
 from m7sim.trace.sites import MOST_RANGES, SiteHooks
 from m7sim.trace.tables import HashTable, State
 
@@ -77,6 +80,97 @@ def test_fault_at_the_first_instruction() -> None:
     assert captured.outcome.end == "memory"
     assert len(texts(captured)) == captured.capture.instructions == 2
     assert captured.addresses.size == 0
+
+
+# mov.w r0, #0x20000000; ldr r2, [r0]; movs r1, #0; cmp r1, #0; itttt eq; ldreq r3, [r2]
+# ldreq r5, [r3]; moveq r2, #7; streq r2, [r0, #4]; bx lr
+FAULT_IN_IT_BLOCK = bytes.fromhex("4ff00050 0268 0021 0029 01bf 1368 1d68 0722 4260 7047")
+
+
+def test_fault_in_an_it_block() -> None:
+    """The engine runs on to the end of the IT block; the trace must not."""
+    ram = (0x2000_0100).to_bytes(4, "little") + bytes(252) + (0x5555_5554).to_bytes(4, "little")
+    captured = run_captured(FAULT_IN_IT_BLOCK, ram)
+    assert captured.outcome.end == "memory"
+    assert captured.outcome.register("pc") == CODE_ADDRESS + 14
+    assert captured.outcome.register("r2") == 0x2000_0100
+    assert len(texts(captured)) == captured.capture.instructions == 6
+    assert captured.addresses.tolist() == [0x2000_0000, 0x2000_0100]
+
+
+def test_run_after_a_fault_in_an_it_block() -> None:
+    engine = make_engine(FAULT_IN_IT_BLOCK, bytes(4) + b"\x01" * 256)
+    engine.write(ITCM_ADDRESS, (0x5555_5554).to_bytes(4, "little"))
+    assert engine.run(CODE_ADDRESS, END_ADDRESS).pc == CODE_ADDRESS + 14
+    engine.write(CODE_ADDRESS, bytes.fromhex("0720 0821 0922 7047"))  # movs r0, #7 …
+    assert engine.run(CODE_ADDRESS, END_ADDRESS).kind == "until"
+    assert [engine.read_register(f"r{i}") for i in range(3)] == [7, 8, 9]
+    engine.close()
+
+
+def test_fault_in_mid_transfer() -> None:
+    """A register that a faulting LDM has overwritten already does not stand for its old value."""
+    # mov.w r0, #0x20000000; ldr r1, [r0]; ldr r2, [r1]; ldr r3, [r0, #4]; ldm r3, {r1, r2}
+    code = bytes.fromhex("4ff00050 0168 0a68 4368 93e80600 7047")
+    ram = b"".join(word.to_bytes(4, "little") for word in (0x2000_0040, 0x2000_FFFC))
+    captured = run_captured(code, ram)
+    assert captured.outcome.end == "memory"
+    assert captured.addresses.tolist() == [0x2000_0000, 0x2000_0040, 0x2000_0004]
+
+
+class _Enough(BaseException):
+    pass
+
+
+@pytest.mark.parametrize("capacity", [7, 1 << 16])
+def test_signals(capacity: int, thumb_programs: ModuleType) -> None:
+    """Signals that are served, and one that ends the run: always between two blocks."""
+    rng = random.Random(3)
+    ram = thumb_programs.pointers(rng)
+    # movw r8, #n … subs.w r8, #1; bne: a loop around predicated and chasing accesses
+    body = bytes.fromhex("0168 0a68 1368 0029 08bf 1468 1568 0130 0138 02f10402")
+    code = bytes.fromhex("4ff00050 4ff6ff78") + body
+    distance = -(len(body) + 4 + 4) // 2
+    code += bytes.fromhex("b8f10108") + (0xD100 | distance & 0xFF).to_bytes(2, "little")
+    code += bytes.fromhex("7047")
+    whole = run_captured(code, ram)
+    engine = make_engine(code, ram)
+    chunks: list[Chunk] = []
+    capture = Capture(engine, lambda _a: None, on_chunk=chunks.append, capacity_blocks=capacity)
+    capture.attach()
+    served: list[int] = []
+
+    def handler(number: int, _frame: object) -> None:
+        served.append(number)
+        if len(served) % 3 == 0:
+            raise _Enough
+
+    before = signal.signal(signal.SIGALRM, handler)
+    signal.setitimer(signal.ITIMER_REAL, 0.0005, 0.0005)
+    pc, ends = CODE_ADDRESS, 0
+    try:
+        while True:
+            try:
+                capture.before_run()
+                try:
+                    engine.run(pc, END_ADDRESS)
+                    break
+                finally:
+                    capture.after_run()
+            except _Enough:
+                ends += 1
+                pc = engine.read_pc()
+                assert sum(chunk.blocks.size for chunk in chunks) > 0 or pc == CODE_ADDRESS
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    engine.close()
+    assert ends >= 1
+    assert capture.instructions == whole.capture.instructions
+    # Ids are by order of first appearance, which ends do not change.
+    np.testing.assert_array_equal(np.concatenate([c.blocks for c in chunks]), whole.blocks)
+    addresses = [resolve(chunk, capture.plan()) for chunk in chunks]
+    np.testing.assert_array_equal(np.concatenate(addresses), whole.addresses)
 
 
 def test_error_of_the_consumer_ends_the_run_and_comes_out() -> None:

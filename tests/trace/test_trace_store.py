@@ -62,7 +62,7 @@ def test_header(saved: Path) -> None:
     with load_trace(saved) as trace:
         header = trace.header
     assert header["schema"] == "m7sim.trace"
-    assert header["schema_version"] == 1
+    assert header["schema_version"] == 2
     assert header["elf"] == {"name": "fw.elf", "sha256": "ab" * 32, "entry": 0x0800_0001}
     assert header["run"] == {"arguments": "a b"}
     assert set(header["tools"]) == {"m7sim", "unicorn", "capstone"}

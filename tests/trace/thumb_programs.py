@@ -116,7 +116,7 @@ class Generator:
 
     def arithmetic(self) -> None:
         rng = self.rng
-        kind = rng.randrange(5)
+        kind = rng.randrange(7)
         a, b = rng.randrange(5), rng.choice(sorted(self.bases) or [0])
         if kind == 0:
             self.code.append(0x4600 | b << 3 | a)  # mov a, b
@@ -127,12 +127,37 @@ class Generator:
         elif kind == 3:
             self.add_shifted()
             return
+        elif kind == 4:
+            self.derived_index(rng.choice((5, 6)), rng.choice((b, 5, 6)))
+            return
+        elif kind == 5:  # bfi a, index, #2, #6; bic.w a, b, #255
+            bfi = [0xF360 | rng.choice((5, 6)), b << 8 | 0x87]
+            self.code += bfi if rng.random() < 0.5 else [0xF020 | b, b << 8 | 0xFF]
+            return
         else:
             self.code.append(0x4040 | b << 3 | rng.choice((5, 6)))  # eors
             self.index(5)
             self.index(6)
             return
         self.bases.add(a)
+
+    def derived_index(self, index: int, source: int) -> None:
+        """Make a small multiple of 4 of any register."""
+        rng = self.rng
+        kind, lowest = rng.randrange(5), rng.randrange(8)
+        by_four = [0xEA4F, index << 8 | 0x80 | index]  # lsl.w index, index, #2
+        if kind == 0:
+            self.code += [0xF000 | source, index << 8 | 0xFC]  # and.w
+        elif kind == 1:  # ubfx, six bits
+            self.code += [0xF3C0 | source, (lowest >> 2) << 12 | index << 8 | (lowest & 3) << 6 | 5]
+            self.code += by_four
+        elif kind == 2:
+            self.code += [0xFA5F, 0xF080 | index << 8 | source, *by_four]  # uxtb.w
+        elif kind == 3:
+            self.code += [0xEA4F, 0x6010 | index << 8 | source]  # lsr.w #24
+        else:  # eor.w, and.w
+            self.code += [0xEA80 | source, index << 8 | rng.choice((5, 6))]
+            self.code += [0xF000 | index, index << 8 | 0x7C]
 
     def add_shifted(self) -> None:
         """Add ``add.w a, b, index, lsl #n``."""

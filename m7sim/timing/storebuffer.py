@@ -1,0 +1,85 @@
+"""The store buffer on the way to everything but the TCMs: four entries of 64 bits (TRM 5.9.2).
+
+Stores that write through, that no cache covers, or that miss and do not allocate pass through it.
+An entry waits to be merged with until all its bytes are written or until the buffer is half full;
+Device accesses are not merged and push everything before them out. Entries leave in order, each
+when the memory before it has been written. A store finds no room when all entries are taken.
+"""
+
+from __future__ import annotations
+
+from m7sim.jit import kernel
+from m7sim.timing.state import DEVICE, DRAIN_RING, Record
+
+_FULL = 0xFF
+
+
+@kernel
+def _send(m: Record, s: Record, k: int, cycle: int) -> None:
+    """Send the entry ``k`` of those that wait to be merged with on its way."""
+    region = s["merging_region"][k]
+    slave = m["slave"][region]
+    start = max(cycle + 1, s["drain_done"][(s["drains"] - 1) & (DRAIN_RING - 1)])
+    done = max(start, s["bus_free"][slave]) + m["write_cycles"][region]
+    s["bus_free"][slave] = done
+    s["drain_done"][s["drains"] & (DRAIN_RING - 1)] = done
+    s["drains"] += 1
+    s["merging"] -= 1
+    for j in range(k, s["merging"]):
+        s["merging_word"][j] = s["merging_word"][j + 1]
+        s["merging_mask"][j] = s["merging_mask"][j + 1]
+        s["merging_region"][j] = s["merging_region"][j + 1]
+
+
+@kernel
+def drain(m: Record, s: Record, cycle: int) -> int:
+    """Send everything on its way; return the cycle in which all of it is written."""
+    while s["merging"] > 0:
+        _send(m, s, 0, cycle)
+    done: int = s["drain_done"][(s["drains"] - 1) & (DRAIN_RING - 1)]
+    return max(done, cycle)
+
+
+@kernel
+def holds(s: Record, address: int, n_bytes: int) -> bool:
+    """Say whether one entry has all the bytes of a load; it is then served from there."""
+    word = address >> 3
+    if (address + n_bytes - 1) >> 3 != word:
+        return False
+    mask = ((1 << n_bytes) - 1) << (address & 7)
+    for k in range(s["merging"]):
+        if s["merging_word"][k] == word:
+            return bool(s["merging_mask"][k] & mask == mask)
+    return False
+
+
+@kernel
+def buffer_store(m: Record, s: Record, region: int, address: int, n_bytes: int, cycle: int) -> int:
+    """Put a store into the buffer; return the cycles for which it waits for room."""
+    stall = 0
+    device = m["region_kind"][region] == DEVICE
+    if device:
+        drain(m, s, cycle)
+    at = address
+    while at < address + n_bytes:
+        word = at >> 3
+        upto = min(address + n_bytes, (word + 1) << 3)
+        k = 0
+        while k < s["merging"] and s["merging_word"][k] != word:
+            k += 1
+        if k == s["merging"]:
+            # one of the entries on their way must have left to make room
+            before = m["store_buffer_entries"] - k
+            room = s["drain_done"][(s["drains"] - before) & (DRAIN_RING - 1)]
+            stall = max(stall, room - cycle)
+            s["merging_word"][k] = word
+            s["merging_mask"][k] = 0
+            s["merging_region"][k] = region
+            s["merging"] += 1
+        s["merging_mask"][k] |= ((1 << (upto - at)) - 1) << (at & 7)
+        if device or s["merging_mask"][k] == _FULL:
+            _send(m, s, k, cycle + stall)
+        elif s["merging"] > m["merging_entries"]:
+            _send(m, s, 0, cycle + stall)
+        at = upto
+    return stall
