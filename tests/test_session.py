@@ -237,5 +237,5 @@ def test_replay_on_another_clock(elf: Path, tmp_path: Path) -> None:
     live = m7sim.load(elf, clock_hz=100_000_000).run(trace=trace)
     same, slower = m7sim.replay(trace), m7sim.replay(trace, clock_hz=50_000_000)
     assert same.time_ms == live.time_ms
-    assert slower.cycles == live.cycles
-    assert slower.time_ms == 2 * live.time_ms
+    assert slower.cycles < live.cycles  # 1 wait state instead of 3
+    assert live.time_ms < slower.time_ms < 2 * live.time_ms

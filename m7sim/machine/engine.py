@@ -114,7 +114,7 @@ class Engine(MappedMemory):
         self._restart: tuple[int, int] | None = None
         self._stopped = False
         self.started = np.zeros(1, np.int64)  # where execution was last started
-        self.double_precision = False  # whether somebody completes such instructions
+        self.double_unit: object = None  # what completes such instructions, if anything
         self.unexecuted_block: Callable[[], None] | None = None
         self.ask: Callable[[], None] | None = None  # a recorder's: return to Python soon
         self._core_registers: tuple[int, ...] = ()
@@ -261,7 +261,7 @@ class Engine(MappedMemory):
             klass = decode(self.read(pc, 4), pc).klass
         except InputError:
             return False
-        return klass != "undefined" and (self.double_precision or not klass.endswith("_d"))
+        return klass != "undefined" and (self.double_unit is not None or not klass.endswith("_d"))
 
     def _follows(self, pc: int, instructions: tuple[bytes, ...]) -> bool:
         try:

@@ -10,6 +10,7 @@ numbers are done by the host's FPU when that cannot be told apart.
 from __future__ import annotations
 
 import ctypes
+import weakref
 from typing import Any
 
 import numpy as np
@@ -42,7 +43,6 @@ class DoubleUnit:
     """
 
     def __init__(self, engine: Engine) -> None:
-        self._engine = engine
         self._code = _pages(_CODE_BYTES)
         self._fpu: Any = _open_fpu(self._code)
         self._state = np.zeros(native.STATE_WORDS, np.int64)
@@ -54,7 +54,13 @@ class DoubleUnit:
         self._pointers = self._values.ctypes.data + 8 * np.arange(native.N_VALUES, dtype=np.int64)
         self._fetched = np.zeros(2, np.int32)
         self._core_ids = np.array([REGISTER_IDS["pc"], REGISTER_IDS["epsr"]], np.int32)
-        self._slow = _SLOW(self._meet)
+        me = weakref.ref(self)  # the callback must not keep this alive
+
+        def meet(key: int, *_: int) -> int:
+            unit = me()
+            return -1 if unit is None else unit._meet(key)
+
+        self._slow = _SLOW(meet)
         for word, array in (
             (native.KEYS, self._keys), (native.ROWS, self._rows), (native.TABLE, self._table),
             (native.FETCHED, self._fetched), (native.VALUES, self._values),
@@ -71,7 +77,7 @@ class DoubleUnit:
         self._state[native.ENGINE] = engine.handle
         self._state[native.FPU] = self._fpu._uch.value
         self._state[native.MASK] = self._keys.size - 1
-        engine.double_precision = True
+        engine.double_unit = self
         engine.hook_add_native("invalid", native.on_invalid.address, self._state.ctypes.data)
 
     @property
@@ -84,7 +90,7 @@ class DoubleUnit:
         """Those of `executed` that the host's FPU did."""
         return int(self._state[native.EXECUTED_BY_HOST])
 
-    def _meet(self, key: int, _pc: int, _c: int, _d: int) -> int:
+    def _meet(self, key: int) -> int:
         """Make room for an instruction met for the first time; -1: not one of this unit."""
         data = (key & 0xFFFF_FFFF).to_bytes(4, "little")
         try:

@@ -111,7 +111,7 @@ class Placement:
                 region
                 for kind in ("dtcm", "sram")
                 for region in self._board.regions
-                if region.kind == kind and region.mapped
+                if region.kind == kind and region.mapped and not region.alias_of
             ]
         region = self._board.region(place)
         if region.device or not region.mapped:
@@ -124,11 +124,23 @@ class Placement:
             )
         return [region]
 
+    def _occupied(self, region: Region) -> list[Span]:
+        """Return what is taken of a region, through whichever of its addresses."""
+        memory = region.alias_of or region.name
+        spans = []
+        for other in self._board.regions:
+            if (other.alias_of or other.name) == memory:
+                shift = region.start - other.start
+                spans += [
+                    Span(span.start + shift, span.end + shift)
+                    for span in (*self._fixed, *self._taken)
+                    if span.end > other.start and span.start < other.end
+                ]
+        return sorted(spans, key=lambda span: span.start)
+
     def _gaps(self, region: Region) -> list[Span]:
         gaps, place = [], region.start
-        for span in sorted((*self._fixed, *self._taken), key=lambda span: span.start):
-            if span.end <= region.start or span.start >= region.end:
-                continue
+        for span in self._occupied(region):
             if span.start > place:
                 gaps.append(Span(place, span.start))
             place = max(place, span.end)

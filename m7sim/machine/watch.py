@@ -103,7 +103,9 @@ class InterruptWatch:
 def _hold(held: list[int]) -> dict[int, Callable[..., object]]:
     """Replace all handlers by one that notes the signal; return them, that of Ctrl-C last."""
     found = {number: signal.getsignal(number) for number in signal.valid_signals()}
-    handlers = {number: handler for number, handler in found.items() if callable(handler)}
+    handlers: dict[int, Callable[..., object]] = {
+        int(number): handler for number, handler in found.items() if callable(handler)
+    }
     if signal.SIGINT in handlers:
         handlers[signal.SIGINT] = handlers.pop(signal.SIGINT)
     for number in handlers:

@@ -66,6 +66,8 @@ class Accounts:
                 "branches_mispredicted": int(timing.branches.mispredicted.sum()),
                 "icache_misses": timing.icache.misses,
                 "dcache_misses": timing.dcache.misses,
+                "dcache_write_backs": timing.dcache.write_backs,
+                "art_misses": timing.art.misses,
             },
             "rows": row_uses(self._core, self._code, timing.executions),
         }

@@ -15,9 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from m7sim.isa.code import Code
+from m7sim.profile.branches import BranchCost, branch_costs
 from m7sim.profile.calls import Calls
 from m7sim.profile.functions import FunctionFinder
 from m7sim.timing.causes import StallCause
+from m7sim.timing.result import BranchCounts
 
 I64 = NDArray[np.int64]
 
@@ -51,6 +53,9 @@ class RowCosts(Protocol):
 
     @property
     def row_stalls(self) -> I64: ...
+
+    @property
+    def branches(self) -> BranchCounts: ...
 
 
 @dataclass(frozen=True)
@@ -141,6 +146,11 @@ class Profile:
     def functions(self) -> tuple[FunctionCost, ...]:
         """Costs by function."""
         return _functions(self._image, self._code, self._timing, self.instructions, self.calls)
+
+    @cached_property
+    def branches(self) -> tuple[BranchCost, ...]:
+        """Branches, those whose wrong predictions cost most first."""
+        return branch_costs(self._image, self._code, self._timing.branches)
 
 
 def _by_address(code: Code, timing: RowCosts) -> InstructionCosts:

@@ -15,9 +15,9 @@ from m7sim.units import format_bytes
 
 NOT_MODELLED = (
     "interrupts and exceptions",
-    "DMA and contention on the buses",
-    "flash prefetch, ART accelerator and write buffers: each memory has one first-order latency",
-    "memory attributes set by the MPU",
+    "DMA and other masters on the buses",
+    "refresh and open rows of external memory",
+    "speculative reads on paths not taken",
 )
 
 
@@ -41,7 +41,7 @@ def configuration(
         core=core.name,
         core_revision=_revision(board),
         memories=tuple(
-            _memory(region)
+            _memory(region, board)
             for region in board.regions
             if region.mapped and not region.device and region.kind != "system"
         ),
@@ -64,10 +64,12 @@ def _revision(board: Board) -> str:
     return f"r{board.cpuid >> 20 & 15}p{board.cpuid & 15}"
 
 
-def _memory(region: Region) -> str:
+def _memory(region: Region, board: Board) -> str:
     text = f"{region.name} {format_bytes(region.size_bytes)}"
     if region.cacheable:
-        return f"{text} (line fill {region.line_fill_cycles} cycles)"
+        return f"{text} (miss +{region.line_fill_cycles} cycles)"
+    if region.kind == "flash_itcm" and board.art is not None and board.art.enabled:
+        return f"{text} (ART, miss +{region.read_latency_cycles} cycles)"
     if region.read_latency_cycles:
         return f"{text} (uncached, +{region.read_latency_cycles} cycles)"
     return text

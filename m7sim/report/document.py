@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from typing import Any
 
 from m7sim.profile.result import CallResult, Configuration, Result, RunResult
@@ -53,6 +54,7 @@ def document(result: Result) -> dict[str, Any]:
         "error_band": bands.applying(result).document() if result.configuration.timed else None,
         "functions": [],
         "lines": [],
+        "branches": [],
         "rows": [
             {
                 "name": row.name,
@@ -91,6 +93,7 @@ def document(result: Result) -> dict[str, Any]:
             }
             for line in result.profile.lines
         ]
+        doc["branches"] = [asdict(branch) for branch in result.profile.branches]
     if isinstance(result, RunResult):
         doc["exit_code"] = result.exit_code
         doc["stop_reason"] = result.stop_reason

@@ -34,6 +34,7 @@ def render(result: Result, *, style: Style = PLAIN, with_configuration: bool = T
         _stalls(console, result)
         _functions(console, result, style.top)
         _lines(console, result, style.top)
+        _branches(console, result, style.top)
     _guesses(console, result, style.top)
     return text_of(console)
 
@@ -143,6 +144,30 @@ def _source(line: LineCost) -> str:
     if not line.file:
         return "(no line information)"
     return line.text or f"(in {line.function}; the source file is not here)"
+
+
+def _branches(console: Console, result: Result, top: int) -> None:
+    """List the branches that were predicted wrongly; their refills are charged to what follows."""
+    assert result.profile is not None
+    wrong = [branch for branch in result.profile.branches if branch.mispredicted]
+    if not wrong:
+        return
+    rows = [
+        (
+            format_count(branch.mispredicted),
+            format_count(branch.executed),
+            format_count(branch.taken),
+            format_count(branch.penalty_cycles),
+            _share(branch.penalty_cycles, result),
+            branch.function,
+            f"{PurePath(branch.file).name}:{branch.line}" if branch.file else "",
+            branch.text,
+        )
+        for branch in wrong[:top]
+    ]
+    columns = (">wrong", ">executed", ">taken", ">cycles", ">%", "function", "line", "*branch")
+    title = f"Branches by cost of wrong predictions ({_shown(len(wrong), top)})"
+    print_table(console, title, columns, rows)
 
 
 def _shown(n: int, top: int) -> str:

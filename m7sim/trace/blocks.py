@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from m7sim.errors import InputError
 from m7sim.isa import decode
 from m7sim.isa.code import Code
-from m7sim.isa.instruction import Instruction
+from m7sim.isa.instruction import Branch, Instruction
 from m7sim.trace.linear import ReadWord
 from m7sim.trace.plan import BlockPlan, PlanArrays, plan_arrays, plan_block
 
@@ -72,6 +72,25 @@ class Blocks:
             lost={register for register, _ in fatal.writes},
         )
         return self._append(source, instructions, plan)
+
+    def stops_within(self, block: int, pc: int) -> bool:
+        """Tell whether ``pc`` is within a block and not where its last instruction leads.
+
+        False for block -1.
+        """
+        if block < 0:
+            return False
+        source = self.sources[block]
+        if not 0 < pc - source.address < len(source.data):
+            return False
+        return self._last_instruction(block).target != pc
+
+    def ends_indirectly(self, block: int) -> bool:
+        return self._last_instruction(block).branch >= Branch.INDIRECT
+
+    def _last_instruction(self, block: int) -> Instruction:
+        first, count = self.code.blocks[block]
+        return self.code.instructions[first + count - 1]
 
     def plan(self) -> PlanArrays:
         """Columns of all plans (rebuilt only after growth)."""

@@ -3,7 +3,8 @@
 How it works
 ------------
 A native hook at the entry of each block (what the engine translates as one piece) looks its
-address up and notes its id, the exit registers of the block before and its own entry registers.
+address up and notes its id, the exit registers of the block before and its own entry registers
+(read where the engine keeps them, see :mod:`m7sim.trace.direct`, or by the engine's function).
 A block met for the first time goes through Python once: its bytes are decoded, its plan is made
 (see :mod:`m7sim.trace.plan`), and when the plan needs instruction hooks, these are installed and
 the block starts over, before any of it has executed. When the engine translates an address anew,
@@ -12,9 +13,7 @@ the bytes there are compared again: overwritten code becomes a new block.
 Limits of the mechanism
 -----------------------
 * What is counted is what the engine starts. A block that faults half-way is replaced, when the
-  run ends, by a block of its executed instructions; the one that faulted is not counted. The
-  engine notices a fault in an IT block only behind it and leaves the pc there, or at the next
-  block; unless it has a ``fault_pc``, the cut is there.
+  run ends, by a block of the instructions that executed before the one that faulted.
 * Instruction limits hold at block boundaries: the run ends before the block that would exceed it.
 * Blocks are the engine's: they end at branches, at pages (4 KiB), and after some hundred
   instructions; the same code may be entered at several addresses, as several blocks.
@@ -23,10 +22,10 @@ Limits of the mechanism
   changing such a word from outside during a capture goes unnoticed.
 * A predicated access costs an instruction hook, and so does a base that is loaded, used and lost
   within one block.
-* A stop from another thread (a signal that is served while the engine runs) may come before or
-  after the next block is reported, and the engine may lose it half-way through a block. What is
-  recorded is put right as far as that can be told; in loops, one iteration may be counted too
-  little or too much. Limits and errors end runs exactly.
+* Signals are served between two blocks. A stop by ``Machine.stop`` from another thread may come
+  before or after the next block is reported, and the engine may lose it half-way through a block.
+  What is recorded is put right as far as that can be told; in loops, one iteration may be counted
+  too little or too much. Signals, limits and errors end runs exactly.
 * No memory hook may be active at the same time: it corrupts predicated accesses (unicorn issue
   2309; ``m7sim doctor`` shows it).
 """
@@ -35,45 +34,24 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable
-from typing import Protocol
+
+import numpy as np
 
 from m7sim.errors import InputError
 from m7sim.isa.code import Code
-from m7sim.isa.instruction import Branch, Instruction
 from m7sim.trace import native
 from m7sim.trace.blocks import Blocks, BlockSource, it_conditions
 from m7sim.trace.chunk import Chunk
+from m7sim.trace.direct import locate_registers
+from m7sim.trace.engine import Engine
 from m7sim.trace.linear import ReadWord
 from m7sim.trace.plan import PlanArrays
-from m7sim.trace.sites import HookOwner, SiteHooks
+from m7sim.trace.sites import SiteHooks
 from m7sim.trace.tables import Buffers, Column, HashTable, State
 
 UNLIMITED = 1 << 62
 _FOUR = (ctypes.c_int64,) * 4
 _SLOW = ctypes.CFUNCTYPE(ctypes.c_int32, *_FOUR)
-
-
-class Engine(HookOwner, Protocol):
-    """What capture needs of the machine's engine."""
-
-    fault_pc: int | None
-    ask: Callable[[], None] | None
-
-    @property
-    def handle(self) -> int: ...
-    @property
-    def reg_read_batch_address(self) -> int: ...
-    @property
-    def core_register_ids(self) -> tuple[int, ...]: ...
-
-    def flush_translations(self) -> None: ...
-    def restart_block(self, address: int, size_bytes: int) -> None: ...
-    def stop(self) -> None: ...
-    @property
-    def signalled(self) -> bool: ...
-    def read(self, address: int, size_bytes: int) -> bytes: ...
-    def read_epsr(self) -> int: ...
-    def read_pc(self) -> int: ...
 
 
 class Capture:
@@ -123,6 +101,7 @@ class Capture:
         self._bytes = Column(state, native.BLOCK_BYTES)
         self._count = Column(state, native.BLOCK_COUNT)
         self._registers = Column(state, native.REGISTERS)
+        self._numbers = Column(state, native.NUMBERS)
         self._registers_first = Column(state, native.REGISTERS_FIRST)
         self._entry_count = Column(state, native.ENTRY_COUNT)
         self._exit_count = Column(state, native.EXIT_COUNT)
@@ -134,6 +113,7 @@ class Capture:
         state[native.READ_BATCH] = engine.reg_read_batch_address
         state[native.ENGINE] = engine.handle
         state[native.BUDGET] = self._limit
+        state.point(native.CORE_IDS, np.array(engine.core_register_ids, np.int32))
 
     @property
     def code(self) -> Code:
@@ -172,6 +152,7 @@ class Capture:
     def attach(self) -> None:
         """Install the hooks; everything translated so far is translated again with them."""
         engine, state = self._engine, self._state
+        state[native.CORE] = locate_registers(engine)
         self._hooks = [
             engine.hook_add_native("block", native.on_block.address, state.address),
             engine.hook_add_native("translation", native.on_translation.address, state.address),
@@ -224,7 +205,9 @@ class Capture:
     def unexecuted_block(self) -> None:
         """Take back what of the last block did not execute: a signal stopped it there."""
         last, pc = self._state[native.LAST], self._engine.read_pc()
-        if last >= 0 and (pc == self._blocks.sources[last].address or self._left(last, pc)):
+        if last >= 0 and (
+            pc == self._blocks.sources[last].address or self._blocks.stops_within(last, pc)
+        ):
             self._trim(pc)
 
     def last_block_address(self) -> int | None:
@@ -269,6 +252,7 @@ class Capture:
     def _look(self, address: int, size_bytes: int) -> int:
         if self._parked is not None:
             self._state[native.BUDGET], self._parked = self._parked, None
+        self._check_registers()
         self._state[native.ROOM_BLOCKS] = self._chunk_blocks
         if self._engine.signalled:
             self._take_exit()
@@ -286,7 +270,8 @@ class Capture:
         # The engine may leave a block half-way and come back, when another thread stops it at an
         # instruction hook and the stop gets lost.
         last = self._state[native.LAST]
-        again = self._left(last, address) and not self._ends_indirectly(last)
+        blocks = self._blocks
+        again = blocks.stops_within(last, address) and not blocks.ends_indirectly(last)
         if again:
             self._trim(address)
         block = self._ids.get(address)
@@ -304,18 +289,12 @@ class Capture:
             return -1
         return block
 
-    def _left(self, block: int, pc: int) -> bool:
-        """Tell whether ``pc`` is within a block and not where its last instruction leads."""
-        if block < 0 or not 0 < pc - self._blocks.sources[block].address < self._bytes[block]:
-            return False
-        return self._last_instruction(block).target != pc
-
-    def _ends_indirectly(self, block: int) -> bool:
-        return self._last_instruction(block).branch >= Branch.INDIRECT
-
-    def _last_instruction(self, block: int) -> Instruction:
-        first, count = self.code.blocks[block]
-        return self.code.instructions[first + count - 1]
+    def _check_registers(self) -> None:
+        """Compare what is read directly with what the engine says."""
+        if not self._state[native.CORE]:
+            return
+        if self._buffers.core_registers(self._read_batch) != self._buffers.core_memory():
+            raise RuntimeError("the engine does not keep its registers where they were found")
 
     def _identify(self, address: int, size_bytes: int) -> int | None:
         """Find or add the block that stands at an address now; None if it cannot be decoded."""
@@ -346,6 +325,7 @@ class Capture:
         self._exit_count.append(len(plan.exit))
         for register in plan.entry + plan.exit:
             self._registers.append(ids[register])
+            self._numbers.append(register)
 
     # Ends of blocks, of chunks, of runs
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from m7sim.jit import call_c, int32_at, native_callback, types
+from m7sim.jit import call_c, inlined, int32_at, native_callback, types
 
 # Words of the state array. Counters of the buffers being filled:
 N_BLOCKS, N_VALUES, N_EVENTS = 0, 1, 2
@@ -27,12 +27,65 @@ BLOCKS, VALUE_POINTERS = 28, 29  # buffers; VALUE_POINTERS[i] points at the i-th
 EVENT_BLOCK, EVENT_PC, EVENT_ADDRESS = 30, 31, 32
 SITE_KEYS, SITE_ROWS, SITE_TABLE = 33, 34, 35  # site table: SITE_WORDS words a row
 SCRATCH, SCRATCH_POINTERS, SCRATCH_IDS = 36, 37, 38
+CORE = 39  # where the engine keeps r0 … lr, or 0: ask it (see m7sim.trace.direct)
+NUMBERS, VALUES = 40, 41  # as REGISTERS, but 0 … 14; the values themselves
+CORE_IDS = 42  # the engine's numbers of r0 … lr
 STATE_WORDS = 64
 
 SITE_WORDS = 6  # constant, register, coefficient, register, coefficient, number of registers
 EMPTY = -1  # free slot in a hash table (no instruction has an odd address)
 
 _HOOK = types.void(types.voidptr, types.uint64, types.uint32, types.CPointer(types.int64))
+
+
+@inlined
+def _read_directly(block: Any, last: Any, state: Any) -> None:
+    """Note the exit registers of the block before and the entry registers of this one."""
+    core = int32_at(state[CORE])
+    numbers = int32_at(state[NUMBERS])
+    firsts = int32_at(state[REGISTERS_FIRST])
+    n_entries = int32_at(state[ENTRY_COUNT])
+    position = state[N_VALUES]
+    values = int32_at(state[VALUES])
+    if last >= 0:
+        first = types.int64(firsts[last]) + types.int64(n_entries[last])
+        for i in range(first, first + types.int64(int32_at(state[EXIT_COUNT])[last])):
+            values[position] = core[numbers[i]]
+            position += 1
+    first = types.int64(firsts[block])
+    for i in range(first, first + types.int64(n_entries[block])):
+        values[position] = core[numbers[i]]
+        position += 1
+    state[N_VALUES] = position
+
+
+@inlined
+def _ask_engine(block: Any, last: Any, state: Any) -> None:
+    """As `_read_directly`, by the engine's function."""
+    firsts = int32_at(state[REGISTERS_FIRST])
+    n_entry = types.int64(int32_at(state[ENTRY_COUNT])[block])
+    n_exit = types.int64(0)
+    ids = state[REGISTERS] + 4 * types.int64(firsts[block])
+    if last >= 0:
+        n_exit = types.int64(int32_at(state[EXIT_COUNT])[last])
+        if n_exit > 0:
+            exit_first = types.int64(firsts[last]) + int32_at(state[ENTRY_COUNT])[last]
+            if n_entry == 0:
+                ids = state[REGISTERS] + 4 * exit_first
+            else:  # one call for both: the numbers side by side
+                source = int32_at(state[REGISTERS])
+                joined = int32_at(state[SCRATCH_IDS])
+                for i in range(n_exit):
+                    joined[i] = source[exit_first + i]
+                entry_first = types.int64(firsts[block])
+                for i in range(n_entry):
+                    joined[n_exit + i] = source[entry_first + i]
+                ids = state[SCRATCH_IDS]
+    n = n_exit + n_entry
+    if n > 0:
+        pointers = state[VALUE_POINTERS] + 8 * state[N_VALUES]
+        call_c(state[READ_BATCH], state[ENGINE], ids, pointers, n)
+        state[N_VALUES] += n
 
 
 @native_callback(_HOOK)
@@ -62,30 +115,10 @@ def on_block(_engine: Any, address: int, size: int, state: Any) -> None:
         if block < 0:
             return
     last = state[LAST]
-    firsts = int32_at(state[REGISTERS_FIRST])
-    n_entry = types.int64(int32_at(state[ENTRY_COUNT])[block])
-    n_exit = types.int64(0)
-    ids = state[REGISTERS] + 4 * types.int64(firsts[block])
-    if last >= 0:
-        n_exit = types.int64(int32_at(state[EXIT_COUNT])[last])
-        if n_exit > 0:
-            exit_first = types.int64(firsts[last]) + int32_at(state[ENTRY_COUNT])[last]
-            if n_entry == 0:
-                ids = state[REGISTERS] + 4 * exit_first
-            else:  # one call for both: the numbers side by side
-                source = int32_at(state[REGISTERS])
-                joined = int32_at(state[SCRATCH_IDS])
-                for i in range(n_exit):
-                    joined[i] = source[exit_first + i]
-                entry_first = types.int64(firsts[block])
-                for i in range(n_entry):
-                    joined[n_exit + i] = source[entry_first + i]
-                ids = state[SCRATCH_IDS]
-    n = n_exit + n_entry
-    if n > 0:
-        pointers = state[VALUE_POINTERS] + 8 * state[N_VALUES]
-        call_c(state[READ_BATCH], state[ENGINE], ids, pointers, n)
-        state[N_VALUES] += n
+    if state[CORE] != 0:
+        _read_directly(block, last, state)
+    else:
+        _ask_engine(block, last, state)
     int32_at(state[BLOCKS])[state[N_BLOCKS]] = block
     state[N_BLOCKS] += 1
     state[BUDGET] -= int32_at(state[BLOCK_COUNT])[block]

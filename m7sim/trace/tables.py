@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ctypes
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from m7sim.isa.registers import PC
 from m7sim.trace import native
 from m7sim.trace.chunk import Chunk
 
@@ -122,12 +125,14 @@ class Buffers:
         self.event_block: NDArray[np.int32] = np.zeros(n_events, np.int32)
         self.event_pc: NDArray[np.uint32] = np.zeros(n_events, np.uint32)
         self.event_address: NDArray[np.uint32] = np.zeros(n_events, np.uint32)
-        scratch: NDArray[np.int32] = np.zeros(_MOST_VALUES, np.int32)
-        state.point(native.SCRATCH, scratch)
-        state.point(native.SCRATCH_POINTERS, scratch.ctypes.data + 4 * np.arange(_MOST_VALUES))
+        self._scratch: NDArray[np.int32] = np.zeros(_MOST_VALUES, np.int32)
+        pointers = self._scratch.ctypes.data + 4 * np.arange(_MOST_VALUES)
+        state.point(native.SCRATCH, self._scratch)
+        state.point(native.SCRATCH_POINTERS, pointers)
         state.point(native.SCRATCH_IDS, np.zeros(_MOST_VALUES, np.int32))
         state.point(native.BLOCKS, self.blocks)
         state.point(native.VALUE_POINTERS, self._pointers)
+        state.point(native.VALUES, self.values)
         state.point(native.EVENT_BLOCK, self.event_block)
         state.point(native.EVENT_PC, self.event_pc)
         state.point(native.EVENT_ADDRESS, self.event_address)
@@ -143,6 +148,17 @@ class Buffers:
             or state[native.N_VALUES] >= state[native.ROOM_VALUES]
             or state[native.N_EVENTS] >= state[native.ROOM_EVENTS]
         )
+
+    def core_memory(self) -> bytes:
+        """Return r0 … lr as they lie in the engine's memory."""
+        return ctypes.string_at(self._state[native.CORE], 4 * PC)
+
+    def core_registers(self, read_batch: Callable[[int, int, int, int], int]) -> bytes:
+        """Return r0 … lr as the engine's function tells them."""
+        state = self._state
+        ids = state[native.CORE_IDS]
+        read_batch(state[native.ENGINE], ids, state[native.SCRATCH_POINTERS], PC)
+        return self._scratch[:PC].tobytes()
 
     def first_event(self, block: int) -> int:
         """Return the position of the first event of the block at a position, or after it."""

@@ -75,7 +75,10 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Run:
-    """The probes run on a board; ``outcomes`` are those of the chosen facts, ``verdicts`` of all."""
+    """The probes run on a board.
+
+    ``outcomes`` are those of the chosen facts; ``verdicts`` and ``copy_cycles`` are of all.
+    """
 
     configuration: Configuration
     elf: Path

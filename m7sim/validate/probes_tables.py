@@ -251,7 +251,7 @@ def _latencies(reader: Reader, data: Mapping[str, Any]) -> Iterator[Fact]:
                 data=row.get("data", ""), fences=fences,
             )  # fmt: skip
             yield Fact(
-                id=id_, meaning=f"{row['text'].split()[0]} to {consumers[column]['meaning']}", grade=grade,
+                id=id_, meaning=consumers[column]["meaning"], grade=grade,
                 expected_cycles=_number(cycles, id_), subtract_cycles=1 + fences,
                 tolerance_cycles=TOLERANCE_CYCLES, source=row["source"],
                 choice=row.get("choice", ""), probe=probe,

@@ -71,6 +71,7 @@ int main(void)
 void Reset_Handler(void)
 {
     *(volatile uint32_t *)0xE000ED88 |= 0xF << 20; /* the FPU on: CPACR */
+    *(volatile uint32_t *)0xE000ED14 |= 3u << 16;  /* the caches on: CCR */
     __asm__ volatile("dsb; isb");
     main();
     for (;;) {}

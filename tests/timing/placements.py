@@ -16,7 +16,6 @@ CODE = {
     "FLASH_ITCM": (0x0020_0000, 0x10_0000),
     "FLASH": (0x0800_0000, 0x10_0000),
     "SRAM1": (0x2001_0000, 0x2_0000),
-    "SDRAM1": (0xC000_0000, 0x2_0000),
 }
 DATA = {"DTCM": (0x2000_0000, 0x1_0000), "SRAM1": (0x2003_0000, 0x1_0000)}
 SCRIPT = """
@@ -27,6 +26,7 @@ SECTIONS {{
 }}
 ENTRY(entry)
 entry = first;
+__Vectors = ADDR(.code);
 """
 
 

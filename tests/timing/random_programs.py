@@ -73,7 +73,8 @@ def random_run(seed: int, *, n_blocks: int = 12, n_executed: int = 120, at: int 
 def _addresses(
     rng: np.random.Generator, code: Code, blocks: NDArray[np.int32]
 ) -> NDArray[np.uint32]:
-    bases = (0x2000_0000, 0x2000_0000, 0x2001_0000, 0x0800_8000, 0x0000_2000, 0x4002_0000)
+    bases = (0x2000_0000, 0x2000_0000, 0x2001_0000, 0x0800_8000, 0x0000_2000, 0x4002_0000,
+             0x0020_8000)  # fmt: skip
     out = []
     for block in blocks:
         first, count = code.blocks[block]

@@ -112,7 +112,7 @@ def test_wide_load_over_two_lines_misses_twice() -> None:
 
 
 def test_store_miss_allocates_in_write_back_regions_only() -> None:
-    text = "str r0, [r4]\nnop.w\nnop.w\nnop.w\nnop.w\nnop.w\nnop.w\nnop.w\nnop.w\nldr r1, [r4]"
+    text = "str r0, [r4]\n" + "nop.w\n" * 40 + "ldr r1, [r4]"
     assert not straight(text, [SRAM, SRAM + 4]).stalls
     assert StallCause.DCACHE_FLASH in straight(text, [FLASH, FLASH + 4]).stalls
 

