@@ -180,7 +180,7 @@ def test_misspelt_key(firmware: Path, tmp_path: Path, option: str, table: str, k
 
 @pytest.mark.toolchain
 def test_unknown_board_and_core(firmware: Path) -> None:
-    assert "stm32f746" in refused(2, "run", "--board", "stm32f764", firmware)
+    assert "stm32f746" in refused(2, "run", "--board", "stm32f74", firmware)
     assert "cortex_m7" in refused(2, "run", "--core", "cortex_m77", firmware)
 
 

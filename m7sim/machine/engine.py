@@ -6,6 +6,7 @@ Nothing here knows about ELF files, calls or semihosting; see :mod:`m7sim.machin
 from __future__ import annotations
 
 import ctypes
+import threading
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -113,6 +114,7 @@ class Engine(MappedMemory):
         self._error: BaseException | None = None
         self._restart: tuple[int, int] | None = None
         self._stopped = False
+        self._thread = 0
         self.started = np.zeros(1, np.int64)  # where execution was last started
         self.double_unit: object = None  # what completes such instructions, if anything
         self.unexecuted_block: Callable[[], None] | None = None
@@ -180,8 +182,14 @@ class Engine(MappedMemory):
     # Execution -----------------------------------------------------------------------------
 
     def stop(self) -> None:
-        """End :meth:`run`; from a block hook: before the block executes."""
+        """End :meth:`run`; from a block hook: before the block executes.
+
+        From another thread, with a recorder: when that has called :meth:`restart_block`.
+        """
         self._stopped = True
+        if self.ask is not None and threading.get_ident() != self._thread:
+            self.ask()
+            return
         uclib.uc_emu_stop(self._uch)
 
     def fail(self, error: BaseException) -> None:
@@ -201,6 +209,7 @@ class Engine(MappedMemory):
         With a recorder (``ask``) they wait until it has called :meth:`restart_block`.
         """
         self._stopped = False
+        self._thread = threading.get_ident()
         self._watch.take()
         while True:
             self._exception = self._fault = self._restart = self.fault_pc = None
@@ -216,6 +225,8 @@ class Engine(MappedMemory):
             if self._restart is not None:
                 first, size_bytes = self._restart
                 self._uc.ctl_remove_cache(first, first + max(size_bytes, 2))
+                if self._stopped:
+                    return EngineStop("stopped", at)
             elif self._exception == PREFETCH_ABORT:  # the system map says execute never
                 return EngineStop("memory", at, 0, "fetch", at, 2)
             elif self._exception is not None:
@@ -242,8 +253,8 @@ class Engine(MappedMemory):
 
     @property
     def signalled(self) -> bool:
-        """Whether signals wait for the run to come back."""
-        return bool(self._watch.held)
+        """Whether a signal or another thread waits for the run to come back."""
+        return bool(self._watch.held) or self._stopped
 
     def _leave_it_block(self, pc: int) -> None:
         """After a fault: registers as they were, and nothing of an IT block for the next run.

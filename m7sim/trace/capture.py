@@ -22,10 +22,10 @@ Limits of the mechanism
   changing such a word from outside during a capture goes unnoticed.
 * A predicated access costs an instruction hook, and so does a base that is loaded, used and lost
   within one block.
-* Signals are served between two blocks. A stop by ``Machine.stop`` from another thread may come
-  before or after the next block is reported, and the engine may lose it half-way through a block.
-  What is recorded is put right as far as that can be told; in loops, one iteration may be counted
-  too little or too much. Signals, limits and errors end runs exactly.
+* Signals are served, and stops by other threads take effect, between two blocks. A stop by a
+  foreign hook may come before or after the next block is reported, and the engine may lose it
+  half-way through a block. What is recorded is put right as far as that can be told; in loops, one
+  iteration may be counted too little or too much.
 * No memory hook may be active at the same time: it corrupts predicated accesses (unicorn issue
   2309; ``m7sim doctor`` shows it).
 """
@@ -47,7 +47,7 @@ from m7sim.trace.engine import Engine
 from m7sim.trace.linear import ReadWord
 from m7sim.trace.plan import PlanArrays
 from m7sim.trace.sites import SiteHooks
-from m7sim.trace.tables import Buffers, Column, HashTable, State
+from m7sim.trace.tables import Buffers, Column, HashTable, Rows, State
 
 UNLIMITED = 1 << 62
 _FOUR = (ctypes.c_int64,) * 4
@@ -98,13 +98,9 @@ class Capture:
 
         state = self._state = State()
         self._ids = HashTable(state, native.HASH_KEYS, native.HASH_IDS, native.HASH_MASK)
-        self._bytes = Column(state, native.BLOCK_BYTES)
-        self._count = Column(state, native.BLOCK_COUNT)
+        self._rows = Rows(state)
         self._registers = Column(state, native.REGISTERS)
         self._numbers = Column(state, native.NUMBERS)
-        self._registers_first = Column(state, native.REGISTERS_FIRST)
-        self._entry_count = Column(state, native.ENTRY_COUNT)
-        self._exit_count = Column(state, native.EXIT_COUNT)
         self._buffers = Buffers(state, capacity_blocks)
         self._sites = SiteHooks(engine, state)
         self._slow_pointer = _SLOW(self._slow)
@@ -224,7 +220,7 @@ class Capture:
         if last < 0 or state[native.N_BLOCKS] == 0:
             self._deliver()
         elif state[native.N_BLOCKS] > 1:
-            chunk = self._buffers.take(keep_values=self._entry_count[last])
+            chunk = self._buffers.take(keep_values=self._rows[last, native.ROW_ENTRY])
             if self.on_chunk:
                 self.on_chunk(chunk)
 
@@ -267,7 +263,7 @@ class Capture:
                 return -1
         if size_bytes == 0:  # nothing to execute: the engine is about to raise a fault
             return -1
-        # The engine may leave a block half-way and come back, when another thread stops it at an
+        # The engine may leave a block half-way and come back, when somebody stops it at an
         # instruction hook and the stop gets lost.
         last = self._state[native.LAST]
         blocks = self._blocks
@@ -275,7 +271,7 @@ class Capture:
         if again:
             self._trim(address)
         block = self._ids.get(address)
-        if block is None or block < 0 or self._bytes[block] != size_bytes:
+        if block is None or block < 0 or self._rows[block, native.ROW_BYTES] != size_bytes:
             block = self._identify(address, size_bytes)
             if block is None:
                 return -1
@@ -284,7 +280,7 @@ class Capture:
                 return -1
             if not again:  # else keep asking
                 self._ids.put(address, block)
-        if self._state[native.BUDGET] < self._count[block]:
+        if self._state[native.BUDGET] < self._rows[block, native.ROW_COUNT]:
             self.stop("instructions")
             return -1
         return block
@@ -318,11 +314,8 @@ class Capture:
         """Tell the native side about a new block."""
         plan = self._blocks.plans[block]
         ids = self._engine.core_register_ids
-        self._bytes.append(len(self._blocks.sources[block].data))
-        self._count.append(self.code.blocks[block][1])
-        self._registers_first.append(len(self._registers))
-        self._entry_count.append(len(plan.entry))
-        self._exit_count.append(len(plan.exit))
+        size, count = len(self._blocks.sources[block].data), self.code.blocks[block][1]
+        self._rows.append([size, count, len(self._registers), len(plan.entry), len(plan.exit)])
         for register in plan.entry + plan.exit:
             self._registers.append(ids[register])
             self._numbers.append(register)
@@ -347,9 +340,9 @@ class Capture:
         if last < 0:
             return
         state[native.LAST] = -1
-        n = self._exit_count[last]
+        n = self._rows[last, native.ROW_EXIT]
         if n:
-            first = self._registers_first[last] + self._entry_count[last]
+            first = self._rows[last, native.ROW_FIRST] + self._rows[last, native.ROW_ENTRY]
             position = state[native.N_VALUES]
             self._read_batch(
                 state[native.ENGINE],
@@ -374,7 +367,7 @@ class Capture:
         if pc is None:
             pc = self._engine.read_pc()
         offset = pc - self._blocks.sources[last].address
-        if not 0 <= offset < self._bytes[last]:
+        if not 0 <= offset < self._rows[last, native.ROW_BYTES]:
             return
         first, count = self.code.blocks[last]
         executed = 0
@@ -383,7 +376,7 @@ class Capture:
         state[native.BUDGET] += count - executed
         if executed == 0:
             state[native.N_BLOCKS] -= 1
-            state[native.N_VALUES] -= self._entry_count[last]
+            state[native.N_VALUES] -= self._rows[last, native.ROW_ENTRY]
             state[native.N_EVENTS] = self._buffers.first_event(state[native.N_BLOCKS])
             state[native.LAST] = -1
             return

@@ -21,8 +21,7 @@ HASH_MASK, SITE_MASK = 9, 10
 # Addresses of functions, of the engine, and of arrays:
 SLOW, READ_BATCH, ENGINE = 16, 17, 18
 HASH_KEYS, HASH_IDS = 20, 21  # open addressing: block address -> block id (negative: ask Python)
-BLOCK_BYTES, BLOCK_COUNT = 22, 23
-REGISTERS, REGISTERS_FIRST, ENTRY_COUNT, EXIT_COUNT = 24, 25, 26, 27  # engine's register numbers
+ROWS, REGISTERS = 22, 23  # per block, see below; the engine's register numbers
 BLOCKS, VALUE_POINTERS = 28, 29  # buffers; VALUE_POINTERS[i] points at the i-th value
 EVENT_BLOCK, EVENT_PC, EVENT_ADDRESS = 30, 31, 32
 SITE_KEYS, SITE_ROWS, SITE_TABLE = 33, 34, 35  # site table: SITE_WORDS words a row
@@ -32,6 +31,11 @@ NUMBERS, VALUES = 40, 41  # as REGISTERS, but 0 … 14; the values themselves
 CORE_IDS = 42  # the engine's numbers of r0 … lr
 STATE_WORDS = 64
 
+# Words of a block's row: its size, its instructions, where its entry registers begin in REGISTERS
+# and NUMBERS, how many they are, and how many exit registers follow.
+ROW_BYTES, ROW_COUNT, ROW_FIRST, ROW_ENTRY, ROW_EXIT = 0, 1, 2, 3, 4
+ROW_WORDS = 8
+_ROW_BYTES = 4 * ROW_WORDS
 SITE_WORDS = 6  # constant, register, coefficient, register, coefficient, number of registers
 EMPTY = -1  # free slot in a hash table (no instruction has an odd address)
 
@@ -39,37 +43,37 @@ _HOOK = types.void(types.voidptr, types.uint64, types.uint32, types.CPointer(typ
 
 
 @inlined
-def _read_directly(block: Any, last: Any, state: Any) -> None:
+def _read_directly(row: Any, last: Any, state: Any) -> None:
     """Note the exit registers of the block before and the entry registers of this one."""
     core = int32_at(state[CORE])
     numbers = int32_at(state[NUMBERS])
-    firsts = int32_at(state[REGISTERS_FIRST])
-    n_entries = int32_at(state[ENTRY_COUNT])
     position = state[N_VALUES]
     values = int32_at(state[VALUES])
     if last >= 0:
-        first = types.int64(firsts[last]) + types.int64(n_entries[last])
-        for i in range(first, first + types.int64(int32_at(state[EXIT_COUNT])[last])):
+        row_before = int32_at(state[ROWS] + _ROW_BYTES * last)
+        first = types.int64(row_before[ROW_FIRST]) + types.int64(row_before[ROW_ENTRY])
+        for i in range(first, first + types.int64(row_before[ROW_EXIT])):
             values[position] = core[numbers[i]]
             position += 1
-    first = types.int64(firsts[block])
-    for i in range(first, first + types.int64(n_entries[block])):
+    first = types.int64(row[ROW_FIRST])
+    for i in range(first, first + types.int64(row[ROW_ENTRY])):
         values[position] = core[numbers[i]]
         position += 1
     state[N_VALUES] = position
 
 
 @inlined
-def _ask_engine(block: Any, last: Any, state: Any) -> None:
+def _ask_engine(row: Any, last: Any, state: Any) -> None:
     """As `_read_directly`, by the engine's function."""
-    firsts = int32_at(state[REGISTERS_FIRST])
-    n_entry = types.int64(int32_at(state[ENTRY_COUNT])[block])
+    n_entry = types.int64(row[ROW_ENTRY])
     n_exit = types.int64(0)
-    ids = state[REGISTERS] + 4 * types.int64(firsts[block])
+    entry_first = types.int64(row[ROW_FIRST])
+    ids = state[REGISTERS] + 4 * entry_first
     if last >= 0:
-        n_exit = types.int64(int32_at(state[EXIT_COUNT])[last])
+        row_before = int32_at(state[ROWS] + _ROW_BYTES * last)
+        n_exit = types.int64(row_before[ROW_EXIT])
         if n_exit > 0:
-            exit_first = types.int64(firsts[last]) + int32_at(state[ENTRY_COUNT])[last]
+            exit_first = types.int64(row_before[ROW_FIRST]) + types.int64(row_before[ROW_ENTRY])
             if n_entry == 0:
                 ids = state[REGISTERS] + 4 * exit_first
             else:  # one call for both: the numbers side by side
@@ -77,7 +81,6 @@ def _ask_engine(block: Any, last: Any, state: Any) -> None:
                 joined = int32_at(state[SCRATCH_IDS])
                 for i in range(n_exit):
                     joined[i] = source[exit_first + i]
-                entry_first = types.int64(firsts[block])
                 for i in range(n_entry):
                     joined[n_exit + i] = source[entry_first + i]
                 ids = state[SCRATCH_IDS]
@@ -95,34 +98,39 @@ def on_block(_engine: Any, address: int, size: int, state: Any) -> None:
         return
     where = types.int32(address)
     keys = int32_at(state[HASH_KEYS])
-    slot = (types.int64(address) >> 1) & state[HASH_MASK]
+    mask = state[HASH_MASK]
+    slot = (types.int64(address) >> 1) & mask
     while keys[slot] != where and keys[slot] != EMPTY:
-        slot = (slot + 1) & state[HASH_MASK]
-    block = types.int32(-1)
+        slot = (slot + 1) & mask
+    block = types.int64(-1)
     if keys[slot] == where:
-        block = int32_at(state[HASH_IDS])[slot]
+        block = types.int64(int32_at(state[HASH_IDS])[slot])
+    row = int32_at(state[ROWS] + _ROW_BYTES * block)  # the row before the first is never used
     if (
         block < 0
-        or int32_at(state[BLOCK_BYTES])[block] != types.int32(size)
-        or state[BUDGET] < int32_at(state[BLOCK_COUNT])[block]
+        or row[ROW_BYTES] != types.int32(size)
+        or state[BUDGET] < row[ROW_COUNT]
         or state[N_BLOCKS] >= state[ROOM_BLOCKS]
         or state[N_VALUES] >= state[ROOM_VALUES]
         or state[N_EVENTS] >= state[ROOM_EVENTS]
     ):
-        block = call_c(
-            state[SLOW], types.int64(address), types.int64(size), types.int64(0), types.int64(0)
+        block = types.int64(
+            call_c(
+                state[SLOW], types.int64(address), types.int64(size), types.int64(0), types.int64(0)
+            )
         )
         if block < 0:
             return
-    last = state[LAST]
+        row = int32_at(state[ROWS] + _ROW_BYTES * block)
     if state[CORE] != 0:
-        _read_directly(block, last, state)
+        _read_directly(row, state[LAST], state)
     else:
-        _ask_engine(block, last, state)
-    int32_at(state[BLOCKS])[state[N_BLOCKS]] = block
-    state[N_BLOCKS] += 1
-    state[BUDGET] -= int32_at(state[BLOCK_COUNT])[block]
-    state[LAST] = types.int64(block)
+        _ask_engine(row, state[LAST], state)
+    n_blocks = state[N_BLOCKS]
+    int32_at(state[BLOCKS])[n_blocks] = types.int32(block)
+    state[N_BLOCKS] = n_blocks + 1
+    state[BUDGET] -= row[ROW_COUNT]
+    state[LAST] = block
 
 
 @native_callback(_HOOK)

@@ -64,6 +64,28 @@ class Column:
         self._length += 1
 
 
+class Rows:
+    """The native rows of blocks, by id."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self._data = np.zeros((256, native.ROW_WORDS), np.int32)
+        self._length = 0
+        state.point(native.ROWS, self._data)
+
+    def append(self, words: list[int]) -> None:
+        """Add a row: the words in the order of ``native.ROW_…``."""
+        if self._length == len(self._data):
+            self._data = np.concatenate([self._data, np.zeros_like(self._data)])
+            self._state.point(native.ROWS, self._data)
+        self._data[self._length, : len(words)] = words
+        self._length += 1
+
+    def __getitem__(self, place: tuple[int, int]) -> int:
+        """Return a word of a row: ``rows[block, native.ROW_ENTRY]``."""
+        return int(self._data[place])
+
+
 class HashTable:
     """Address → int32, open addressing with linear probing, never more than half full."""
 

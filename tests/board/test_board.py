@@ -84,7 +84,7 @@ def test_wait_states_by_clock_and_supply(
 
 
 def test_no_wait_states_for_a_supply_below_the_table(board: Board) -> None:
-    with pytest.raises(InputError, match="1500 mV.*at least 1700"):
+    with pytest.raises(InputError, match=r"1500 mV.*at least 1700"):
         board.override(supply_mv=1500)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from m7sim.profile import FunctionCost, LineCost
+from m7sim.profile.branches import BranchCost
 from m7sim.profile.result import CallResult, Configuration, RowUse, RunResult
 from m7sim.report import document, text
 from m7sim.report.layout import Style
@@ -48,7 +49,11 @@ def profile() -> SimpleNamespace:
             "a_rather_long_name_" * 6, 0x0800_0200, "", 100, 1000, 80, 1, 90, {"fetch": 10}
         ),
     )
-    return SimpleNamespace(functions=functions, lines=lines)
+    branches = (
+        BranchCost(0x0800_0110, "bne.n #0x8000100", "kernel", "src/kernel.c", 7, 30, 28, 2, 10),
+        BranchCost(0x0800_0210, "bx lr", "a_rather_long_name_" * 6, "", 0, 10, 10, 0, 0),
+    )
+    return SimpleNamespace(functions=functions, lines=lines, branches=branches)
 
 
 def run_result(**changes: Any) -> RunResult:
@@ -80,7 +85,7 @@ def test_text_fits_and_opens_with_the_configuration(width: int) -> None:
     assert max(map(len, lines)) <= width
     assert lines[0].split()[:2] == ["ELF", "build/fw.elf"]
     order = ["stm32f746 at 216 MHz", "not modelled", "instructions", "Cycles by cause",
-             "Functions", "Hottest lines", "nobody measured"]  # fmt: skip
+             "Functions", "Hottest lines", "Branches by cost", "nobody measured"]  # fmt: skip
     places = [report.index(word) for word in order]
     assert places == sorted(places)
     assert "\x1b" not in report
@@ -94,6 +99,19 @@ def test_text_says_the_figures_with_units() -> None:
     assert "[b]not markup[/b]" in report
     assert "usad8" in report
     assert "\nmul " not in report
+
+
+def test_branches_predicted_wrongly_are_listed() -> None:
+    report = text.render(run_result())
+    section = report[report.index("Branches by cost of wrong predictions (1)") :]
+    row = next(line for line in section.splitlines() if "kernel.c:7" in line)
+    assert row.split()[:6] == ["2", "30", "28", "10", "1.0", "kernel"]
+    assert "bx lr" not in report
+    listed = document.document(run_result())["branches"]
+    assert [(b["address"], b["mispredicted"], b["penalty_cycles"]) for b in listed] == [
+        (0x0800_0110, 2, 10),
+        (0x0800_0210, 0, 0),
+    ]
 
 
 def test_text_stall_table_sums() -> None:
@@ -118,7 +136,7 @@ def test_function_only_run_says_so() -> None:
 
 def test_nothing_executed_yet() -> None:
     """As after Ctrl-C in the first moment."""
-    nothing = SimpleNamespace(functions=(), lines=())
+    nothing = SimpleNamespace(functions=(), lines=(), branches=())
     values = {"instructions": 0, "cycles": 0, "issue_cycles": 0, "dual_issued": 0, "stalls": {}}
     result = run_result(**values, profile=nothing, rows=(), exit_code=None)
     assert "instructions  0" in text.render(result)

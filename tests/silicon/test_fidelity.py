@@ -14,7 +14,8 @@ from m7sim.validate.cases_run import run_folder
 
 FIDELITY = bands.MEASURED.parent / "FIDELITY.md"
 
-# Folder with case files of third-party code, as FIDELITY.md tells how to make one.
+# Folder with case files of third-party code, as FIDELITY.md tells how to make one. Without it the
+# last test does not exist: such code is not part of the project.
 CASES = os.environ.get("M7SIM_CASES", "")
 
 
@@ -69,11 +70,12 @@ def test_no_text_promises_too_much() -> None:
     assert "cycle-accurate" not in FIDELITY.read_text(encoding="utf-8").lower()
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(not CASES, reason="M7SIM_CASES names no folder of case files")
-def test_the_data_is_what_the_model_gives_today() -> None:
-    done = run_folder(Path(CASES))
-    assert done.complete, [failure.message for failure in done.failures]
-    today = {row.name: row.modelled_cycles for row in done.rows}
-    kept = {case.name: case.modelled_cycles for case in bands.measured_cases()}
-    assert today == kept
+if CASES:
+
+    @pytest.mark.slow
+    def test_the_data_is_what_the_model_gives_today() -> None:
+        done = run_folder(Path(CASES))
+        assert done.complete, [failure.message for failure in done.failures]
+        today = {row.name: row.modelled_cycles for row in done.rows}
+        kept = {case.name: case.modelled_cycles for case in bands.measured_cases()}
+        assert today == kept

@@ -20,7 +20,10 @@ CODE = {
 DATA = {"DTCM": (0x2000_0000, 0x1_0000), "SRAM1": (0x2003_0000, 0x1_0000)}
 SCRIPT = """
 SECTIONS {{
-  .code {code:#x} : {{ LONG({stack:#x}) LONG(first + 1) . = ALIGN(8); first = .; *(.text*) *(.rodata*) }}
+  .code {code:#x} : {{
+    LONG({stack:#x}) LONG(first + 1)
+    . = ALIGN(8); first = .; *(.text*) *(.rodata*)
+  }}
   .data {data:#x} : {{ *(.data*) *(.bss*) *(COMMON) }}
   /DISCARD/ : {{ *(.ARM.exidx*) *(.ARM.extab*) *(.init*) *(.fini*) *(.eh_frame*) }}
 }}

@@ -43,7 +43,7 @@ def _before_the_fault(seen: list[Access]) -> list[Access]:
     return seen
 
 
-@settings(max_examples=600, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
 @given(seed=st.integers(0, 2**32 - 1), capacity=st.sampled_from([1, 2, 3, 7, 4096]))
 def test_random_programs(thumb_programs: ModuleType, seed: int, capacity: int) -> None:
     rng = random.Random(seed)

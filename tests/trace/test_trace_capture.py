@@ -6,6 +6,7 @@ import ctypes
 import itertools
 import random
 import signal
+import threading
 from pathlib import Path
 from types import ModuleType
 
@@ -129,9 +130,10 @@ def test_signals(capacity: int, thumb_programs: ModuleType) -> None:
     """Signals that are served, and one that ends the run: always between two blocks."""
     rng = random.Random(3)
     ram = thumb_programs.pointers(rng)
-    # movw r8, #n … subs.w r8, #1; bne: a loop around predicated and chasing accesses
+    # movw r8, #n; add.w r8, r8, r8 … subs.w r8, #1; bne: a loop around predicated and chasing
+    # accesses
     body = bytes.fromhex("0168 0a68 1368 0029 08bf 1468 1568 0130 0138 02f10402")
-    code = bytes.fromhex("4ff00050 4ff6ff78") + body
+    code = bytes.fromhex("4ff00050 4ff6ff78 08eb0808") + body
     distance = -(len(body) + 4 + 4) // 2
     code += bytes.fromhex("b8f10108") + (0xD100 | distance & 0xFF).to_bytes(2, "little")
     code += bytes.fromhex("7047")
@@ -143,9 +145,10 @@ def test_signals(capacity: int, thumb_programs: ModuleType) -> None:
     served: list[int] = []
 
     def handler(number: int, frame: object) -> None:
-        served.append(number)
-        if frame is None and len(served) % 3 == 0:  # else it was not served by the run
-            raise _Enough
+        if frame is None:  # else it was not served by the run
+            served.append(number)
+            if len(served) % 2 == 0:
+                raise _Enough
 
     before = signal.signal(signal.SIGALRM, handler)
     signal.setitimer(signal.ITIMER_REAL, 0.0005, 0.0005)
@@ -172,6 +175,37 @@ def test_signals(capacity: int, thumb_programs: ModuleType) -> None:
     np.testing.assert_array_equal(np.concatenate([c.blocks for c in chunks]), whole.blocks)
     addresses = [resolve(chunk, capture.plan()) for chunk in chunks]
     np.testing.assert_array_equal(np.concatenate(addresses), whole.addresses)
+
+
+def test_stops_by_another_thread() -> None:
+    """They take effect between two blocks."""
+    # movw r0, #65535; add.w r0, r0, r0 (twice); push {r1}; pop {r1}; subs r0, #1; bne; bx lr
+    code = bytes.fromhex("4ff6ff70 00eb0000 00eb0000 02b4 02bc 0138 fbd1 7047")
+    whole = run_captured(code)
+    engine = make_engine(code)
+    chunks: list[Chunk] = []
+    capture = Capture(engine, lambda _a: None, on_chunk=chunks.append)
+    capture.attach()
+    done = threading.Event()
+
+    def nag() -> None:
+        while not done.wait(0.0005):
+            engine.stop()
+
+    thread = threading.Thread(target=nag)
+    thread.start()
+    capture.before_run()
+    pc, stops = CODE_ADDRESS, 0
+    while (stop := engine.run(pc, END_ADDRESS)).kind != "until":
+        assert stop.kind == "stopped"
+        pc, stops = stop.pc, stops + 1
+    done.set()
+    thread.join()
+    capture.after_run()
+    engine.close()
+    assert stops >= 1
+    assert capture.instructions == whole.capture.instructions
+    np.testing.assert_array_equal(np.concatenate([c.blocks for c in chunks]), whole.blocks)
 
 
 def test_error_of_the_consumer_ends_the_run_and_comes_out() -> None:
