@@ -30,8 +30,9 @@ class Region:
     """A stretch of the memory map with one kind of memory behind it.
 
     Latencies are in core cycles: lost by an access that misses the cache until its own 64 bits
-    are there (the rest of the line follows, a beat each); lost by a read that no cache serves; for
-    which a write that goes to the bus keeps the memory busy.
+    are there (the rest of the line follows, a beat each); lost by a read of up to 32 bits that no
+    cache serves; for which a write of up to 32 bits that goes to the bus keeps the memory busy.
+    Each further 32 bits take half a beat.
     """
 
     name: str

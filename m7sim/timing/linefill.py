@@ -59,7 +59,8 @@ def write_line(m: Record, s: Record, line: int) -> None:
     shift = s["dcache"]["line_shift"]
     region = m["page_region"][(line << shift) >> PAGE_SHIFT]
     slave = m["slave"][region]
-    burst = ((1 << (shift - 3)) - 1) * m["beat_cycles"][region]
+    beat = m["beat_cycles"][region]
+    burst = ((1 << (shift - 3)) - 1) * beat + (beat >> 1)
     s["bus_free"][slave] = max(s["bus_free"][slave], s["cycle"]) + m["write_cycles"][region] + burst
 
 

@@ -196,7 +196,9 @@ def _outer_load(
         return cycle
     words = ((address + n_bytes - 1) >> 3) - (address >> 3) + 1
     first = transfer(m, s, region, m["read_cycles"][region], words, start)
-    return int(first + (words - 1) * m["beat_cycles"][region])
+    # what comes behind the first 32 bits takes half a beat for each 32
+    more = ((address + n_bytes - 1) >> 2) - (address >> 2)
+    return int(first + (more * m["beat_cycles"][region] >> 1))
 
 
 @kernel

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+import numpy as np
+
 from m7sim.errors import TableError
 from m7sim.timing.causes import StallCause
 from m7sim.timing.state import (
@@ -135,7 +137,7 @@ class MemoryMap:
                     self._repaint(pages[first:last], attributes)
 
     def _repaint(self, pages: Record, attributes: Attributes) -> None:
-        for k in set(pages.tolist()):
+        for k in np.unique(pages).tolist():
             physical = int(self._m["physical"][k])
             if physical == 0 or self._m["region_kind"][physical] in (TCM, ACCELERATED):
                 continue  # a TCM is Normal memory without cache whatever the MPU says

@@ -11,7 +11,7 @@ from __future__ import annotations
 from m7sim.jit import kernel
 from m7sim.timing.state import DEVICE, DRAIN_RING, Record
 
-_FULL = 0xFF
+_FULL, _LOW, _HIGH = 0xFF, 0x0F, 0xF0  # bytes of an entry
 
 
 @kernel
@@ -21,6 +21,8 @@ def _send(m: Record, s: Record, k: int, cycle: int) -> None:
     slave = m["slave"][region]
     start = max(cycle + 1, s["drain_done"][(s["drains"] - 1) & (DRAIN_RING - 1)])
     done = max(start, s["bus_free"][slave]) + m["write_cycles"][region]
+    if s["merging_mask"][k] & _LOW and s["merging_mask"][k] & _HIGH:
+        done += m["beat_cycles"][region] >> 1
     s["bus_free"][slave] = done
     s["drain_done"][s["drains"] & (DRAIN_RING - 1)] = done
     s["drains"] += 1

@@ -121,7 +121,7 @@ def test_dirty_lines_keep_the_memory_busy() -> None:
     line_behind = 4 * beat - 1  # words of the line before, then the first of this one
     clean = last_wait(LOAD) - 5 * fill
     dirty = last_wait(STORE) - fill
-    write = board.region("SRAM1").write_latency_cycles + 3 * beat
+    write = board.region("SRAM1").write_latency_cycles + beat // 2 + 3 * beat
     assert clean == max(fill, line_behind)
     assert dirty == max(fill, line_behind + write)
 

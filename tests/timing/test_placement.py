@@ -100,3 +100,23 @@ def test_nop_loop(board: Board) -> None:
         assert abs(modelled[name] / NOP_LOOP[name] - 1) < BAND, name
     assert modelled["itcm on"] <= modelled["itcm off"] < modelled["flash on"]
     assert modelled["flash off"] > 1.5 * modelled["flash on"]
+
+
+# MB/s of loops over 6 MB of SDRAM, STM32F746 DISCO at 216 MHz (ttuzz/STM32F746G-DISCO_DTS).
+SDRAM_MB_PER_S = {
+    "read": {8: 13.0, 16: 25.0, 32: 51.3, 64: 81.1},
+    "write": {8: 19.1, 16: 38.0, 32: 69.8, 64: 115.0},
+}
+
+
+@pytest.mark.parametrize("bits", [8, 16, 32, 64])
+@pytest.mark.parametrize("kind", ["read", "write"])
+def test_sdram_by_width(board: Board, kind: str, bits: int) -> None:
+    """Device by default: neither cached nor merged. Its latencies are calibrated on this."""
+    n = 1000
+    modelled = cycles(
+        "sweep.c", f"{kind}{bits}", 0xC000_0000, n, code="FLASH", data="DTCM",
+        board=board.map_regions("SDRAM1"),
+    ) / n  # fmt: skip
+    measured = 216e6 * bits / 8 / (SDRAM_MB_PER_S[kind][bits] * 1e6)
+    assert abs(modelled / measured - 1) < BAND
