@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from m7sim.nets import cifar10, published, run
 from m7sim.report import validation
 from m7sim.validate import bands
 from m7sim.validate.bands import MeasuredCase
@@ -79,3 +80,26 @@ if CASES:
         today = {row.name: row.modelled_cycles for row in done.rows}
         kept = {case.name: case.modelled_cycles for case in bands.measured_cases()}
         assert today == kept
+
+
+@pytest.mark.toolchain
+def test_the_side_by_side_table_is_that_of_the_data() -> None:
+    text = FIDELITY.read_text(encoding="utf-8").split("## CIFAR-10 side by side")[1]
+    table = [
+        line.strip("| ").split(" | ") for line in text.split("\n##")[0].splitlines() if "|" in line
+    ]
+    ours = run.run(cifar10.seeded(), cifar10.seeded_image(), image_name="seeded")
+    silicon = published.cifar10()
+    ms = {layer.name: layer.ms for layer in ours.layers}
+    our_rows = [sum(ms[name] for name in row.layers) for row in silicon.rows] + [ours.total.ms]
+    cases = {case.name: case for case in bands.measured_cases()}
+    rows = table[2:]
+    names = ("l1_conv", "l2_pool", "l3_conv", "l4_pool", "l5_conv", "l6_pool", "l7_fc", "net")
+    assert len(rows) == len(names)
+    for row, name, our_ms in zip(rows, names, our_rows, strict=True):
+        theirs = [
+            cases[f"cifar10_O3_{kind}_{name}"].modelled_cycles / 216e3
+            for kind in ("ram", "ram_pkh")
+        ]
+        for cell, value in zip(row[2:], (*theirs, our_ms), strict=True):
+            assert cell == f"{value:.2f} ({100 * (value / float(row[1]) - 1):+.1f})"
