@@ -82,13 +82,19 @@ def put_store(
     """Queue a store that issued in ``cycle``; return for how long it holds the pipeline."""
     region = m["page_region"][address >> PAGE_SHIFT]
     kind = m["region_kind"][region]
-    cost = 1
+    cost = 1  # until the next store may leave the queue
+    occupied = 1  # until the next one may go to the same bank
     if unaligned(address, unit_bytes):
-        cost = m["unaligned_store_cycles"]
+        occupied = cost = m["unaligned_store_cycles"]
     elif unit_bytes < 4 and kind == TCM:
-        cost = m["subword_store_cycles"]
+        occupied = m["subword_store_cycles"]
     start = max(s["drained"], cycle)
     hold = 0
+    if kind == TCM and cost == 1:
+        # the banks are served independently: a store may pass one that waits for the other bank
+        where = bank(m, address)
+        start = max(cycle, s["bank_free"][where])
+        s["bank_free"][where] = start + occupied
     if kind == CACHED and s["dcache"]["enabled"]:
         start = max(start, _cached_store(m, s, c, region, address, n_bytes, cycle))
         hold = s["store_hold"]
@@ -100,8 +106,8 @@ def put_store(
     s["store_cycle"][k] = cycle
     s["store_start"][k] = address
     s["store_end"][k] = address + n_bytes
-    s["store_drained"][k] = start + cost
-    s["drained"] = start + cost
+    s["store_drained"][k] = start + occupied
+    s["drained"] = max(s["drained"], start + cost)
     s["last_store"] = cycle
     s["stores"] += 1
     return int(hold)

@@ -129,7 +129,7 @@ def build_model(core: CoreTable, board: Board) -> np.void:
     m["pair"], m["early_blocked"] = core.pair, core.early_blocked
     # one store is on its way into the memory while the queue holds the others
     m["store_queue_entries"] = p.unaligned_store_buffer_entries - 1
-    rmw = p.subword_store_rmw
+    rmw = p.subword_store_rmw or board.ram_ecc
     m["subword_store_cycles"] = p.subword_store_same_bank_cycles if rmw else 1
     m["btac_set_mask"] = p.btac_entries // p.btac_ways - 1
     m["merging_entries"] = p.store_buffer_entries // 2

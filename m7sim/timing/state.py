@@ -165,6 +165,7 @@ STATE: Final = np.dtype(
         ("store_start", _I8, STORE_RING),
         ("store_end", _I8, STORE_RING),
         ("store_drained", _I8, STORE_RING),
+        ("bank_free", _I8, 3),  # even and odd words of DTCM, ITCM: a store may begin
         # branch prediction; entry = set * ways + way
         ("btac_tag", _I8, MAX_BTAC),
         ("btac_target", _I8, MAX_BTAC),
@@ -302,7 +303,7 @@ def clear_pipeline(state: np.void) -> None:
         state[name] = -1
     for name in (
         "pair_cycle", "branch_operand", "mac_cycle", "mac_before", "chained_cycle", "reg_cycle",
-        "restart", "left", "last_store", "drained", "store_cycle", "store_drained",
+        "restart", "left", "last_store", "drained", "store_cycle", "store_drained", "bank_free",
         "bus_free", "fetch_end", "fills_end", "fill_end", "drain_done", "art_ready",
         "prefetch_ready",
     ):  # fmt: skip

@@ -50,9 +50,17 @@ def test_streams(text: str, address: int, cycles: int) -> None:
     assert cost(text, [address], copies=40) == cycles
 
 
-def test_c16_subword_stores_with_ecc() -> None:
+@pytest.mark.parametrize(
+    ("text", "addresses", "cycles"),
+    [
+        pytest.param("strb r0, [r4]", [DTCM], 4, id="same-bank"),
+        pytest.param("strb r0, [r4]\nstrb r0, [r5]", [DTCM, DTCM + 4], 4, id="both-banks"),
+        pytest.param("str r0, [r4]", [DTCM], 1, id="words"),
+    ],
+)
+def test_c16_stores_with_ecc(text: str, addresses: list[int], cycles: int) -> None:
     core = default_core().with_parameters(subword_store_rmw=1)
-    assert cost("strb r0, [r4]", [DTCM], copies=40, core=core) == 4
+    assert cost(text, addresses, copies=40, core=core) == cycles
 
 
 def test_c11_five_unaligned_stores_are_free() -> None:
