@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from m7sim.errors import InputError
 from m7sim.nets.published import Published
 from m7sim.nets.run import NetworkRun
+from m7sim.report.canvas import open_pyplot, save
 
 # Colours that stay apart in print and for colour-blind readers (Okabe and Ito).
 _COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442")
@@ -28,14 +28,7 @@ def network(run: NetworkRun, published: Published | None, path: Path) -> None:
     InputError
         If matplotlib is not installed, or the file cannot be written.
     """
-    try:
-        import matplotlib as mpl
-    except ImportError as error:
-        raise InputError(
-            "drawing needs matplotlib", do="Install it: pip install 'm7sim[figures]'"
-        ) from error
-    mpl.use("agg")
-    from matplotlib import pyplot
+    pyplot = open_pyplot()
 
     measured = {row.layers: row.ms for row in published.rows} if published else {}
     groups = list(measured) or [(layer.name,) for layer in run.layers]
@@ -67,12 +60,7 @@ def network(run: NetworkRun, published: Published | None, path: Path) -> None:
     axes.set_title(f"{run.network.name} on {run.configuration.board}: {total}")
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False)
-    try:
-        figure.savefig(path, dpi=150)
-    except (OSError, ValueError) as error:
-        raise InputError(f"cannot write the picture: {error}", where=str(path)) from error
-    finally:
-        pyplot.close(figure)
+    save(pyplot, figure, path)
 
 
 def _bars(axes: Any, run: NetworkRun, groups: list[tuple[str, ...]]) -> None:

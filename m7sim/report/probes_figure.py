@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from m7sim.errors import InputError
+from m7sim.report.canvas import open_pyplot, save
 from m7sim.validate.probes import Kind, pair_id
 from m7sim.validate.probes_run import Run, Verdict, pairs
 
@@ -50,14 +51,7 @@ def table(run: Run) -> str:
 
 
 def _draw(run: Run, path: Path) -> None:
-    try:
-        import matplotlib as mpl
-    except ImportError as error:
-        raise InputError(
-            "drawing needs matplotlib", do="Install it: pip install 'm7sim[figures]'"
-        ) from error
-    mpl.use("agg")
-    from matplotlib import pyplot
+    pyplot = open_pyplot()
     from matplotlib.colors import ListedColormap
 
     shown = kinds(run)
@@ -82,10 +76,7 @@ def _draw(run: Run, path: Path) -> None:
     confirmed = _marks(run, axes, shown)
     _legend(axes, confirmed)
     axes.set_title(f"{run.configuration.core} as modelled: who shares a cycle", fontsize=13, pad=14)
-    try:
-        figure.savefig(path, dpi=150)
-    finally:
-        pyplot.close(figure)
+    save(pyplot, figure, path)
 
 
 def _marks(run: Run, axes: Any, shown: list[Kind]) -> bool:

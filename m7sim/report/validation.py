@@ -11,6 +11,7 @@ from typing import Any
 from rich.console import Console
 
 from m7sim.errors import InputError
+from m7sim.report.canvas import open_pyplot, save
 from m7sim.report.document import SCHEMA_VERSION
 from m7sim.report.layout import PLAIN, Style, open_console, print_table, text_of
 from m7sim.units import format_count
@@ -279,14 +280,7 @@ def draw(rows: Sequence[MeasuredCase], path: Path) -> None:
     """
     if not rows:
         raise InputError("no case was compared: nothing to draw", where=str(path))
-    try:
-        import matplotlib as mpl
-    except ImportError as error:
-        raise InputError(
-            "drawing needs matplotlib", do="Install it: pip install 'm7sim[figures]'"
-        ) from error
-    mpl.use("agg")
-    from matplotlib import pyplot
+    pyplot = open_pyplot()
 
     figure, (axes, below) = pyplot.subplots(
         2, 1, figsize=(7, 9), sharex=True, height_ratios=(3, 1), layout="constrained"
@@ -313,9 +307,4 @@ def draw(rows: Sequence[MeasuredCase], path: Path) -> None:
     axes.legend(frameon=False)
     for part in (axes, below):
         part.spines[["top", "right"]].set_visible(False)
-    try:
-        figure.savefig(path, dpi=150)
-    except (OSError, ValueError) as error:
-        raise InputError(f"cannot write the picture: {error}", where=str(path)) from error
-    finally:
-        pyplot.close(figure)
+    save(pyplot, figure, path)
