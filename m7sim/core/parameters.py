@@ -48,8 +48,11 @@ class Parameters(NamedTuple):
     subword_store_other_bank_cycles: int
     store_buffer_entries: int  # on the AXI side
     store_buffer_entry_bytes: int
+    store_buffer_waiting_entries: int  # that may stay for merging; more make it drain
     linefill_buffers: int  # of the data side
     read_allocate_streak_lines: int  # full lines written in a row that stop store allocation
+    # results
+    writeback_early_add_cycles: int  # more, from a written-back base to an early ADD, SUB, MOV
     # predication
     predicate_change_cycles: int  # result of a predicated op to an op with another predicate
     predicate_change_beside_cycles: int  # … as unshifted operand of an inline-shift op

@@ -68,7 +68,7 @@ def _latencies(core: CoreTable) -> I64:
     latency[WRITEBACK_ROW, :n] = core.writeback_latency
     latency[:, n] = latency[:, Column.EARLY]
     # an ADD, SUB or MOV cannot take a base written back in the cycle before into its early ALU
-    latency[WRITEBACK_ROW, n] += 1
+    latency[WRITEBACK_ROW, n] += core.parameters.writeback_early_add_cycles
     for k, klass in enumerate(CLASSES):
         cause[[k, N_CLASSES + k]] = result_cause(klass)
     cause[WRITEBACK_ROW] = StallCause.WRITEBACK_RESULT
@@ -132,7 +132,7 @@ def build_model(core: CoreTable, board: Board) -> np.void:
     rmw = p.subword_store_rmw or board.ram_ecc
     m["subword_store_cycles"] = p.subword_store_same_bank_cycles if rmw else 1
     m["btac_set_mask"] = p.btac_entries // p.btac_ways - 1
-    m["merging_entries"] = p.store_buffer_entries // 2
+    m["merging_entries"] = p.store_buffer_waiting_entries
     if board.art is not None:
         m["art_lines"] = board.art.lines
         m["art_line_shift"] = board.art.line_bytes.bit_length() - 1
