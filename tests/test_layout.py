@@ -20,7 +20,7 @@ FILES = sorted(ROOT.rglob("*.py"))
 ORDER = (
     "errors", "units", "cache", "jit", "toolchain", "elf", "board", "isa", "core", "machine",
     "trace", "timing", "energy", "profile", "session", "validate", "ops", "nets", "memmap",
-    "report", "export", "cli", "__main__", "pytest_plugin",
+    "report", "export", "commands", "cli", "__main__", "pytest_plugin",
 )  # fmt: skip
 
 ONE_PLACE = {"unicorn", "capstone", "elftools", "numba"}
