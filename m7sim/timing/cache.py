@@ -41,3 +41,13 @@ def allocate(cache: Record, line: int, dirty: int) -> int:
     cache["used"][victim] = cache["clock"]
     cache["dirty"][victim] = dirty
     return evicted
+
+
+@kernel
+def present(cache: Record, line: int) -> bool:
+    """Say whether a line is there, without touching it."""
+    first = (line & cache["set_mask"]) * cache["ways"]
+    there = False
+    for entry in range(first, first + cache["ways"]):
+        there = there or cache["tag"][entry] == line
+    return there

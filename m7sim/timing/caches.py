@@ -24,20 +24,20 @@ _BY_SET: Final = (DCISW, DCCSW, DCCISW)
 _MAX_WAYS_BITS: Final = 32
 
 
-def maintain(model: Record, state: Record, register: int, value: int) -> None:
+def maintain(model: Record, memory: Record, register: int, value: int, cycle: int) -> None:
     """Do what a write to a maintenance register does; dirty lines go out on the bus."""
-    state["line"] = state["data_line"] = -1
+    memory["data_line"] = -1
     if register == ICIALLU:
-        _invalidate_all(state["icache"])
+        _invalidate_all(memory["icache"])
     elif register == BPIALL:
-        state["btac_tag"] = -1
+        memory["btac_tag"] = -1
     elif register in _CLEANS or register in _INVALIDATES:
-        cache = state["icache"] if register == ICIMVAU else state["dcache"]
+        cache = memory["icache"] if register == ICIMVAU else memory["dcache"]
         entry = _by_set(cache, value) if register in _BY_SET else _by_address(cache, value)
         if entry is None or cache["tag"][entry] < 0:
             return
         if register in _CLEANS and cache["dirty"][entry]:
-            write_line(model, state, int(cache["tag"][entry]))
+            write_line(model, memory, int(cache["tag"][entry]), cycle)
             cache["write_backs"] += 1
         cache["dirty"][entry] = 0
         if register in _INVALIDATES:

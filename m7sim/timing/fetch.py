@@ -12,10 +12,8 @@ first, then one word after the other), through ART, or straight from its memory,
 from __future__ import annotations
 
 from m7sim.jit import inlined, kernel
-from m7sim.timing.art import fetch_line
-from m7sim.timing.cache import ABSENT, allocate, find
 from m7sim.timing.causes import StallCause
-from m7sim.timing.linefill import transfer
+from m7sim.timing.ports import ask_line, ask_word
 from m7sim.timing.state import (
     ACCELERATED,
     CACHED,
@@ -33,38 +31,31 @@ _ART = int(StallCause.ART_MISS)
 
 
 @kernel
-def _cached_word(m: Record, s: Record, region: int, word: int, arrival: int) -> int:
+def _cached_word(
+    m: Record, s: Record, u: Record, log: Record, region: int, word: int, arrival: int
+) -> int:
     """Return when a word arrives that the I-cache covers, asked for to be there at ``arrival``."""
-    line = word >> (s["icache"]["line_shift"] - 3)
-    last_of_line = (1 << (s["icache"]["line_shift"] - 3)) - 1
+    shift = u["icache"]["line_shift"] - 3
+    line = word >> shift
+    last_of_line = (1 << shift) - 1
     if line != s["line"]:
         s["line"] = line
-        if find(s["icache"], line) == ABSENT:
-            allocate(s["icache"], line, 0)
+        wait = ask_line(m, u, log, word, arrival)
+        if wait:
             beat = m["beat_cycles"][region]
-            first = transfer(m, s, region, m["fill_cycles"][region], last_of_line + 1, arrival)
             s["fetch_line"] = line
             s["fetch_first_word"] = word
-            s["fetch_first"] = first
+            s["fetch_first"] = arrival + wait
             s["fetch_beat"] = beat
-            s["fetch_end"] = first + last_of_line * beat
+            s["fetch_end"] = arrival + wait + last_of_line * beat
     if s["fetch_end"] > arrival and line == s["fetch_line"]:
         behind = (word - s["fetch_first_word"]) & last_of_line
         arrival = max(arrival, s["fetch_first"] + behind * s["fetch_beat"])
     return arrival
 
 
-@kernel
-def _outer_word(m: Record, s: Record, region: int, kind: int, word: int, arrival: int) -> int:
-    """Return when a word from behind no I-cache arrives, asked for to be there at ``arrival``."""
-    if kind == ACCELERATED:
-        line = (word << 3) >> m["art_line_shift"]
-        return fetch_line(m, s, region, line, arrival)
-    return transfer(m, s, region, m["read_cycles"][region], 1, arrival)
-
-
 @inlined
-def bring_words(m: Record, s: Record, last_word: int, cycle: int) -> None:
+def bring_words(m: Record, s: Record, u: Record, log: Record, last_word: int, cycle: int) -> None:
     """Advance the stream up to ``last_word``; the words before it are used up in ``cycle``."""
     while s["word"] < last_word:
         place = s["place"]
@@ -80,13 +71,13 @@ def bring_words(m: Record, s: Record, last_word: int, cycle: int) -> None:
         kind = m["region_kind"][region]
         if kind != TCM:
             soonest = arrival
-            if kind == CACHED and s["icache"]["enabled"]:
-                if s["fetch_end"] > arrival or word >> (s["icache"]["line_shift"] - 3) != s["line"]:
-                    arrival = _cached_word(m, s, region, word, arrival)
+            if kind == CACHED and u["icache"]["enabled"]:
+                if s["fetch_end"] > arrival or word >> (u["icache"]["line_shift"] - 3) != s["line"]:
+                    arrival = _cached_word(m, s, u, log, region, word, arrival)
                     if arrival > soonest:
                         cause = _REFILL
             else:
-                arrival = _outer_word(m, s, region, kind, word, arrival)
+                arrival += ask_word(m, u, log, word, arrival)
                 if arrival > soonest:
                     cause = _ART if kind == ACCELERATED else _UNCACHED
         s["word"] = word

@@ -177,10 +177,19 @@ class MemoryMap:
         m["slave_cycles"][k] = region.beat_cycles
         if region.kind in ("flash", "flash_itcm"):
             m["slave_cycles"][k] = self._board.flash_wait_states + 1
+        m["fetch_reach_cycles"] = max(int(m["fetch_reach_cycles"]), self._reach(k))
         causes = _DATA_CAUSES.get(region.kind, _DATA_CAUSES["external"])
         m["fill_cause"][k], m["read_cause"][k] = causes
         self._places[physical or k, attributes] = k
         return k
+
+    def _reach(self, k: int) -> int:
+        """Cycles in which misses of a queue full of words from region ``k`` are surely over."""
+        m = self._m
+        words = self._board.icache.line_bytes // 8
+        lead = max(int(m["fill_cycles"][k]), int(m["read_cycles"][k]), int(m["slave_cycles"][k]))
+        miss = 2 * lead + words * int(m["beat_cycles"][k]) + 2 * int(m["art_read_cycles"])
+        return (int(m["fetch_queue_entries"]) + 2) * (miss + 1)
 
 
 def _default(region: Region, board: Board) -> Attributes:

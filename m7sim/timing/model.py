@@ -10,28 +10,30 @@ from m7sim.core import Column, CoreTable
 from m7sim.errors import TableError
 from m7sim.isa.classes import CLASSES
 from m7sim.timing.causes import StallCause
-from m7sim.timing.state import (
-    CAUSE_BITS,
-    CAUSE_MASK,
+from m7sim.timing.memory import (
     DRAIN_RING,
-    I64,
     MAX_ART_LINES,
     MAX_BTAC,
     MAX_COUNTERS,
     MAX_FILLS,
     MAX_LINES,
     MAX_MERGING,
+    MAX_RETURNS,
+    STORE_RING,
+    new_memory,
+    set_cache,
+)
+from m7sim.timing.state import (
+    CAUSE_BITS,
+    CAUSE_MASK,
+    I64,
     MAX_QUEUE,
     MAX_REGIONS,
-    MAX_RETURNS,
     MODEL,
     N_CLASSES,
     N_COLUMNS,
     N_LATENCY_ROWS,
-    STORE_RING,
     WRITEBACK_ROW,
-    new_state,
-    set_cache,
 )
 
 if TYPE_CHECKING:
@@ -126,6 +128,7 @@ def build_model(core: CoreTable, board: Board) -> np.void:
     for name, value in p._asdict().items():
         m[name] = value
     m["latency"] = _latencies(core)
+    m["longest_latency"] = (m["latency"] >> CAUSE_BITS).max(axis=1)
     m["pair"], m["early_blocked"] = core.pair, core.early_blocked
     # one store is on its way into the memory while the queue holds the others
     m["store_queue_entries"] = p.unaligned_store_buffer_entries - 1
@@ -141,9 +144,9 @@ def build_model(core: CoreTable, board: Board) -> np.void:
     return m
 
 
-def build_state(board: Board) -> np.void:
-    """Make the cold state of a core on a board: a record of dtype ``STATE``."""
-    state = new_state()
+def build_memory(board: Board) -> np.void:
+    """Make what lies beyond the pipeline, cold, on a board: a record of dtype ``MEMORY``."""
+    memory = new_memory()
     for name, cache in (("icache", board.icache), ("dcache", board.dcache)):
-        set_cache(state[name], cache.size_bytes, cache.ways, cache.line_bytes, cache.enabled)
-    return state
+        set_cache(memory[name], cache.size_bytes, cache.ways, cache.line_bytes, cache.enabled)
+    return memory

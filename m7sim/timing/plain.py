@@ -1,4 +1,4 @@
-"""The walk as plain Python: the same source, every kernel called un-jitted."""
+"""A kernel as plain Python: the same source, every kernel that it reaches called un-jitted."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ from types import FunctionType
 from typing import Any
 
 from m7sim.jit import plain
-from m7sim.timing.walk import walk
 
 
-def plain_walk() -> Callable[..., None]:
-    """Return the walk with all the kernels it reaches replaced by the functions behind them."""
+def plain_twin(kernel: Any) -> Callable[..., None]:
+    """Return a kernel with all the kernels it reaches replaced by the functions behind them."""
     twins: dict[Any, FunctionType] = {}
 
     def twin(function: Any) -> FunctionType:
@@ -24,4 +23,4 @@ def plain_walk() -> Callable[..., None]:
                     names[name] = twin(value)
         return twins[original]
 
-    return twin(walk)
+    return twin(kernel)

@@ -9,79 +9,80 @@ when the memory before it has been written. A store finds no room when all entri
 from __future__ import annotations
 
 from m7sim.jit import kernel
-from m7sim.timing.state import DEVICE, DRAIN_RING, Record
+from m7sim.timing.memory import DRAIN_RING
+from m7sim.timing.state import DEVICE, Record
 
 _FULL, _LOW, _HIGH = 0xFF, 0x0F, 0xF0  # bytes of an entry
 
 
 @kernel
-def _send(m: Record, s: Record, k: int, cycle: int) -> None:
+def _send(m: Record, u: Record, k: int, cycle: int) -> None:
     """Send the entry ``k`` of those that wait to be merged with on its way."""
-    region = s["merging_region"][k]
+    region = u["merging_region"][k]
     slave = m["slave"][region]
-    start = max(cycle + 1, s["drain_done"][(s["drains"] - 1) & (DRAIN_RING - 1)])
-    done = max(start, s["bus_free"][slave]) + m["write_cycles"][region]
-    if s["merging_mask"][k] & _LOW and s["merging_mask"][k] & _HIGH:
+    start = max(cycle + 1, u["drain_done"][(u["drains"] - 1) & (DRAIN_RING - 1)])
+    done = max(start, u["bus_free"][slave]) + m["write_cycles"][region]
+    if u["merging_mask"][k] & _LOW and u["merging_mask"][k] & _HIGH:
         done += m["beat_cycles"][region] >> 1
-    s["bus_free"][slave] = done
-    s["drain_done"][s["drains"] & (DRAIN_RING - 1)] = done
-    s["drains"] += 1
-    s["merging"] -= 1
-    for j in range(k, s["merging"]):
-        s["merging_word"][j] = s["merging_word"][j + 1]
-        s["merging_mask"][j] = s["merging_mask"][j + 1]
-        s["merging_region"][j] = s["merging_region"][j + 1]
+    u["bus_free"][slave] = done
+    u["drain_done"][u["drains"] & (DRAIN_RING - 1)] = done
+    u["drains"] += 1
+    u["merging"] -= 1
+    for j in range(k, u["merging"]):
+        u["merging_word"][j] = u["merging_word"][j + 1]
+        u["merging_mask"][j] = u["merging_mask"][j + 1]
+        u["merging_region"][j] = u["merging_region"][j + 1]
 
 
 @kernel
-def drain(m: Record, s: Record, cycle: int) -> int:
+def drain(m: Record, u: Record, cycle: int) -> int:
     """Send everything on its way; return the cycle in which all of it is written."""
-    while s["merging"] > 0:
-        _send(m, s, 0, cycle)
-    done: int = s["drain_done"][(s["drains"] - 1) & (DRAIN_RING - 1)]
+    while u["merging"] > 0:
+        _send(m, u, 0, cycle)
+    done: int = u["drain_done"][(u["drains"] - 1) & (DRAIN_RING - 1)]
     return max(done, cycle)
 
 
 @kernel
-def holds(s: Record, address: int, n_bytes: int) -> bool:
+def holds(u: Record, address: int, n_bytes: int) -> bool:
     """Say whether one entry has all the bytes of a load; it is then served from there."""
     word = address >> 3
     if (address + n_bytes - 1) >> 3 != word:
         return False
     mask = ((1 << n_bytes) - 1) << (address & 7)
-    for k in range(s["merging"]):
-        if s["merging_word"][k] == word:
-            return bool(s["merging_mask"][k] & mask == mask)
+    for k in range(u["merging"]):
+        if u["merging_word"][k] == word:
+            return bool(u["merging_mask"][k] & mask == mask)
     return False
 
 
 @kernel
-def buffer_store(m: Record, s: Record, region: int, address: int, n_bytes: int, cycle: int) -> int:
+def buffer_store(m: Record, u: Record, region: int, address: int, n_bytes: int, cycle: int) -> int:
     """Put a store into the buffer; return the cycles for which it waits for room."""
     stall = 0
     device = m["region_kind"][region] == DEVICE
     if device:
-        drain(m, s, cycle)
+        drain(m, u, cycle)
     at = address
     while at < address + n_bytes:
         word = at >> 3
         upto = min(address + n_bytes, (word + 1) << 3)
         k = 0
-        while k < s["merging"] and s["merging_word"][k] != word:
+        while k < u["merging"] and u["merging_word"][k] != word:
             k += 1
-        if k == s["merging"]:
+        if k == u["merging"]:
             # one of the entries on their way must have left to make room
             before = m["store_buffer_entries"] - k
-            room = s["drain_done"][(s["drains"] - before) & (DRAIN_RING - 1)]
+            room = u["drain_done"][(u["drains"] - before) & (DRAIN_RING - 1)]
             stall = max(stall, room - cycle)
-            s["merging_word"][k] = word
-            s["merging_mask"][k] = 0
-            s["merging_region"][k] = region
-            s["merging"] += 1
-        s["merging_mask"][k] |= ((1 << (upto - at)) - 1) << (at & 7)
-        if device or s["merging_mask"][k] == _FULL:
-            _send(m, s, k, cycle + stall)
-        elif s["merging"] > m["merging_entries"]:
-            _send(m, s, 0, cycle + stall)
+            u["merging_word"][k] = word
+            u["merging_mask"][k] = 0
+            u["merging_region"][k] = region
+            u["merging"] += 1
+        u["merging_mask"][k] |= ((1 << (upto - at)) - 1) << (at & 7)
+        if device or u["merging_mask"][k] == _FULL:
+            _send(m, u, k, cycle + stall)
+        elif u["merging"] > m["merging_entries"]:
+            _send(m, u, 0, cycle + stall)
         at = upto
     return stall

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,16 +13,28 @@ from m7sim.isa.instruction import Branch
 from m7sim.machine.events import CACHES, MAINTENANCE, MPU, MemoryEvent
 from m7sim.timing.caches import maintain
 from m7sim.timing.causes import PairLoss, StallCause
+from m7sim.timing.memo import run, settle
+from m7sim.timing.memorecord import add_up, empty
+from m7sim.timing.memory import clear_queues, forget
 from m7sim.timing.memorymap import MemoryMap
-from m7sim.timing.model import build_model, build_state
-from m7sim.timing.plain import plain_walk
+from m7sim.timing.memotables import Books, Memo, Sizes, new_memo
+from m7sim.timing.model import build_memory, build_model
+from m7sim.timing.plain import plain_twin
+from m7sim.timing.ports import new_log
 from m7sim.timing.result import BranchCounts, CacheCounts, Timing
 from m7sim.timing.rows import build_blocks, build_rows, require_modelled
-from m7sim.timing.state import BLOCK, ROW, TALLY, Records, clear_memory, clear_pipeline
+from m7sim.timing.state import BLOCK, ROW, TALLY, Records, clear_pipeline, new_state
 from m7sim.timing.walk import walk
 
 if TYPE_CHECKING:
     from m7sim.board import Board
+
+
+class Tables(NamedTuple):
+    """Static instructions and blocks, as far as the code was known when they were made."""
+
+    rows: Records
+    blocks: Records
 
 
 class Timer:
@@ -38,27 +50,70 @@ class Timer:
         Decoded code; it may grow between two feeds.
     jit
         False: run the same kernels as plain Python, for comparison.
+    memo
+        False: walk every instruction, for comparison; True: repeat known ways through blocks, from
+        tables of the usual sizes or of those given.
     """
 
-    def __init__(self, core: CoreTable, board: Board, code: Code, *, jit: bool = True) -> None:
+    def __init__(
+        self,
+        core: CoreTable,
+        board: Board,
+        code: Code,
+        *,
+        jit: bool = True,
+        memo: bool | Sizes = True,
+    ) -> None:
         self._core = core
         self._code = code
         self._model = build_model(core, board)
         self._map = MemoryMap(self._model, board)
-        self._state = build_state(board)
+        self._state, self._memory = new_state(), build_memory(board)
+        self._log = new_log()
         self._fitted = board.icache.enabled, board.dcache.enabled
         self._rows: Records = np.zeros(0, ROW)
-        self._tally: Records = np.zeros(0, TALLY)
         self._blocks: Records = np.zeros(0, BLOCK)
-        self._executions: NDArray[np.int64] = np.zeros(0, np.int64)
-        self._walk: Any = walk if jit else plain_walk()
+        self._prepared = Tables(self._rows, self._blocks)
+        self._books = _new_books(0, 0)
+        self._memo = _new_memo(memo)
+        self._walk: Any = walk if jit else plain_twin(walk)
+        self._run: Any = run if jit else plain_twin(run)
 
     @property
     def cycles(self) -> int:
         """Cycles since the last reset, the one in which the last instruction issued included."""
         return int(self._state["cycle"]) + 1
 
-    def feed(self, blocks: NDArray[np.int32], address: NDArray[np.uint32]) -> NDArray[np.int64]:
+    @property
+    def memo_counts(self) -> np.void:
+        """How full the memo's tables are and how blocks were timed: a record of `COUNTS`."""
+        if self._memo is None:
+            raise ValueError("this timer walks every instruction")
+        counts: np.void = self._memo.counts.copy()
+        return counts
+
+    def prepare(self) -> Tables:
+        """Return the static tables of all code known now; cheap when it has not grown.
+
+        `feed` may then run in another thread while the code goes on growing in this one.
+
+        Raises
+        ------
+        UnmodelledError
+            When the code holds instructions that the core table has no row for.
+        """
+        if len(self._prepared.blocks) != len(self._code.blocks):
+            require_modelled(self._core, self._code, len(self._prepared.rows))
+            arrays = self._code.arrays()
+            self._prepared = Tables(build_rows(self._core, arrays), build_blocks(arrays))
+        return self._prepared
+
+    def feed(
+        self,
+        blocks: NDArray[np.int32],
+        address: NDArray[np.uint32],
+        tables: Tables | None = None,
+    ) -> NDArray[np.int64]:
         """Time ``blocks``, executed after everything fed before.
 
         Parameters
@@ -68,6 +123,8 @@ class Timer:
         address
             Start address of each access, one for every executed instruction that has a memory
             operand, NO_ACCESS where a predicated one did not happen; uint32[m].
+        tables
+            What `prepare` returned when these blocks were known; default: call it now.
 
         Returns
         -------
@@ -81,7 +138,7 @@ class Timer:
         ValueError
             When a block id is unknown or the number of addresses does not fit the blocks.
         """
-        self._refresh()
+        self._install(self.prepare() if tables is None else tables)
         blocks = np.ascontiguousarray(blocks, np.int32)
         address = np.ascontiguousarray(address, np.uint32)
         if len(blocks) and not 0 <= blocks.min() <= blocks.max() < len(self._blocks):
@@ -90,22 +147,27 @@ class Timer:
         if accesses != len(address):
             raise ValueError(f"{len(address)} addresses for the {accesses} accesses of the blocks")
         block_cycles = np.zeros(len(blocks), np.int64)
-        self._walk(
-            self._model, self._state, self._rows, self._tally, self._blocks, self._executions,
-            blocks, address, block_cycles,
-        )  # fmt: skip
+        common = self._model, self._state, self._memory, self._log, self._rows
+        fed = blocks, address, block_cycles
+        if self._memo is None:
+            self._walk(*common, self._books.tally, self._blocks, self._books.executions, *fed)
+        else:
+            self._run(*common, self._books, self._blocks, *fed, self._memo)
         return block_cycles
 
     def reset(self, cold: bool = True) -> None:
         """Start again at cycle 0; counts are cleared, caches and predictors only when ``cold``."""
+        self._add_up()
+        if self._memo is not None:
+            settle(self._model, self._state, self._memo)
         clear_pipeline(self._state)
+        clear_queues(self._memory)
         if cold:
-            clear_memory(self._state)
-        self._tally = np.zeros(len(self._tally), TALLY)
-        self._executions[:] = 0
+            forget(self._memory)
+        self._books = _new_books(len(self._rows), len(self._blocks))
         self._state["pair_loss"] = 0
-        self._state["art_accesses"] = self._state["art_misses"] = 0
-        for cache in (self._state["icache"], self._state["dcache"]):
+        self._memory["art_accesses"] = self._memory["art_misses"] = 0
+        for cache in (self._memory["icache"], self._memory["dcache"]):
             cache["accesses"] = cache["misses"] = cache["write_backs"] = 0
 
     def power_on(self) -> None:
@@ -119,28 +181,44 @@ class Timer:
 
         A cache that the board has switched off stays off.
         """
+        if self._memo is not None:
+            settle(self._model, self._state, self._memo)
         if event.kind == CACHES:
             self._switch_caches(bool(event.values[0]), bool(event.values[1]))
         elif event.kind == MPU:
             control, *words = event.values
             self._map.program(control, list(zip(words[::2], words[1::2], strict=True)))
+            self._forget_paths()
         elif event.kind == MAINTENANCE:
             register, value = event.values
-            maintain(self._model, self._state, register, value)
+            maintain(self._model, self._memory, register, value, int(self._state["cycle"]))
+            self._state["line"] = -1
 
     def _switch_caches(self, icache: bool, dcache: bool) -> None:
-        self._state["icache"]["enabled"] = icache and self._fitted[0]
-        self._state["dcache"]["enabled"] = dcache and self._fitted[1]
-        self._state["line"] = self._state["data_line"] = -1
+        self._memory["icache"]["enabled"] = icache and self._fitted[0]
+        self._memory["dcache"]["enabled"] = dcache and self._fitted[1]
+        self._state["line"] = self._memory["data_line"] = -1
+        self._forget_paths()
+
+    def _forget_paths(self) -> None:
+        """Drop what was memoised: the way from memory to the pipeline has changed."""
+        if self._memo is not None:
+            empty(self._state, self._books, self._blocks, self._memo)
+
+    def _add_up(self) -> None:
+        if self._memo is not None:
+            add_up(self._state, self._books, self._blocks, self._memo)
 
     def result(self) -> Timing:
         """Sum up everything since the last reset."""
-        self._refresh()
+        self._install(self.prepare())
+        self._add_up()
+        executed = self._books.executions
         edges = np.zeros(len(self._rows) + 1, np.int64)
-        np.add.at(edges, self._blocks["first"], self._executions)
-        np.add.at(edges, self._blocks["first"] + self._blocks["count"], -self._executions)
+        np.add.at(edges, self._blocks["first"], executed)
+        np.add.at(edges, self._blocks["first"] + self._blocks["count"], -executed)
         executions = np.cumsum(edges[:-1])
-        tally = self._tally
+        tally = self._books.tally
         issued, stalls = tally["issued"].copy(), tally["stalls"].copy()
         is_branch = self._rows["branch"] != int(Branch.NONE)
         by_cause = stalls.sum(axis=0)
@@ -161,9 +239,9 @@ class Timer:
                 mispredicted=tally["mispredicted"].copy(),
                 penalty_cycles=tally["penalty"].copy(),
             ),
-            icache=_cache_counts(self._state["icache"]),
-            dcache=_cache_counts(self._state["dcache"]),
-            art=CacheCounts(int(self._state["art_accesses"]), int(self._state["art_misses"]), 0),
+            icache=_cache_counts(self._memory["icache"]),
+            dcache=_cache_counts(self._memory["dcache"]),
+            art=CacheCounts(int(self._memory["art_accesses"]), int(self._memory["art_misses"]), 0),
         )
 
     def _pair_losses(self) -> dict[str, int]:
@@ -172,19 +250,32 @@ class Timer:
         losses = self._state["pair_loss"]
         return {name: int(losses[code]) for code, name in names.items() if losses[code]}
 
-    def _refresh(self) -> None:
-        """Bring the static tables up to date with the code."""
-        if len(self._blocks) == len(self._code.blocks):
+    def _install(self, tables: Tables) -> None:
+        """Time with these tables from now on, unless they are older than those in use."""
+        if len(tables.blocks) <= len(self._blocks):
             return
-        require_modelled(self._core, self._code, len(self._rows))
-        arrays = self._code.arrays()
-        self._rows = build_rows(self._core, arrays)
-        self._blocks = build_blocks(arrays)
-        tally, executions = self._tally, self._executions
-        self._tally = np.zeros(len(self._rows), TALLY)
-        self._tally[: len(tally)] = tally
-        self._executions = np.zeros(len(self._blocks), np.int64)
-        self._executions[: len(executions)] = executions
+        self._rows, self._blocks = tables
+        before, self._books = self._books, _new_books(len(self._rows), len(self._blocks))
+        self._books.tally[: len(before.tally)] = before.tally
+        self._books.executions[: len(before.executions)] = before.executions
+
+
+def _new_memo(memo: bool | Sizes) -> Memo | None:
+    if isinstance(memo, Sizes):
+        return new_memo(memo)
+    return new_memo() if memo else None
+
+
+def _new_books(rows: int, blocks: int) -> Books:
+    tally, scratch = np.zeros(rows, TALLY), np.zeros(rows, TALLY)
+    columns = TALLY.itemsize // 8
+    return Books(
+        tally=tally,
+        tally_numbers=tally.view(np.int64).reshape(rows, columns),
+        scratch=scratch,
+        scratch_numbers=scratch.view(np.int64).reshape(rows, columns),
+        executions=np.zeros(blocks, np.int64),
+    )
 
 
 def _cache_counts(cache: np.void) -> CacheCounts:

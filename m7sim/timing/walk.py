@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from m7sim.isa.code import NO_ACCESS
 from m7sim.jit import inlined, kernel
-from m7sim.timing.branch import leave_block
+from m7sim.timing.access import bank_of, load_hold, refund, store_hold
 from m7sim.timing.causes import PairLoss, StallCause
 from m7sim.timing.fetch import bring_words, follow
 from m7sim.timing.issue import (
@@ -23,7 +23,9 @@ from m7sim.timing.issue import (
     runs_early,
     write_results,
 )
-from m7sim.timing.lsu import bank, load_hold, load_wait, put_store, refund, store_wait, unaligned
+from m7sim.timing.leave import leave_block
+from m7sim.timing.lsu import CROOKED, WAIT_SHIFT
+from m7sim.timing.ports import ask_load, ask_store
 from m7sim.timing.state import (
     ALONE,
     CAUSE_BITS,
@@ -35,7 +37,6 @@ from m7sim.timing.state import (
     IS_LOAD,
     IS_STORE,
     MAC_BARS,
-    MULTIPLE,
     NEVER,
     Record,
     Records,
@@ -47,7 +48,6 @@ _STORE_TO_LOAD = CAUSE_MASK - int(StallCause.STORE_TO_LOAD)
 _STORE_QUEUE = CAUSE_MASK - int(StallCause.STORE_QUEUE)
 _FP_MAC_HAZARD = CAUSE_MASK - int(StallCause.FP_MAC_HAZARD)
 
-_ALIGNMENT = int(StallCause.TRANSFER_ALIGNMENT)
 _FIRST_OPERAND_CAUSE = int(StallCause.LOAD_USE)
 _FIRST_UNIT_CAUSE = int(StallCause.FP_MAC_HAZARD)
 
@@ -58,15 +58,16 @@ _LOSS_HAZARD = int(PairLoss.HAZARD)
 
 @kernel
 def walk(
-    m: Record, s: Record, rows: Records, tally: Records, block_table: Records, executions: I64,
-    blocks: NDArray[np.int32], address: NDArray[np.uint32], block_cycles: I64,
+    m: Record, s: Record, u: Record, log: Record, rows: Records, tally: Records,
+    block_table: Records, executions: I64, blocks: NDArray[np.int32], address: NDArray[np.uint32],
+    block_cycles: I64,
 ) -> None:  # fmt: skip
     """Walk ``blocks`` and write the cycles of each to ``block_cycles``.
 
     Parameters
     ----------
-    m, s
-        Model and state.
+    m, s, u, log
+        Model, pipeline, what lies beyond it, and the log of what the one asked of the other.
     rows, tally
         Static instructions and what each cost; ``tally`` is added to.
     block_table, executions
@@ -82,57 +83,75 @@ def walk(
     used = 0
     for n in range(blocks.shape[0]):
         id_ = blocks[n]
-        block = block_table[id_]
         before = s["cycle"]
-        last = s["pending"]
-        if last >= 0:
-            leave_block(m, s, rows[last], tally[last], block["address"])
-        else:
-            follow(s, block["address"])
-        first = block["first"]
-        end = first + block["count"]
-        for row in range(first, end):
-            start = _NO_ACCESS
-            if rows[row]["unit_bytes"]:
-                start = int(np.int64(address[used]))
-                used += 1
-            step(m, s, rows[row], tally[row], start)
-            if s["refund"] and row > first:
-                refund(s, rows[row - 1], rows[row], tally[row - 1])
+        walk_block(m, s, u, log, rows, tally, block_table[id_], address, used)
+        used += block_table[id_]["accesses"]
         executions[id_] += 1
-        s["instructions"] += block["count"]
-        s["pending"] = end - 1
+        s["instructions"] += block_table[id_]["count"]
         block_cycles[n] = s["cycle"] - before
 
 
+@kernel
+def walk_block(
+    m: Record, s: Record, u: Record, log: Record, rows: Records, tally: Records, block: Record,
+    address: NDArray[np.uint32], first_access: int,
+) -> None:  # fmt: skip
+    """Walk from the end of the block before through one block.
+
+    Its addresses begin at ``first_access``.
+    """
+    last = s["pending"]
+    if last >= 0:
+        leave_block(m, s, u, log, rows[last], tally[last], last, block["address"])
+    else:
+        follow(s, block["address"])
+    first = block["first"]
+    end = first + block["count"]
+    access = 0
+    for row in range(first, end):
+        start = _NO_ACCESS
+        if rows[row]["unit_bytes"]:
+            start = int(np.int64(address[first_access + access]))
+            access += 1
+        step(m, s, u, log, rows[row], tally[row], row, access - 1, start)
+        if s["refund"]:
+            older = row - 1 if row > first else last
+            refund(s, rows[older], rows[row], tally[older])
+    s["pending"] = end - 1
+
+
 @inlined
-def step(m: Record, s: Record, r: Record, c: Record, start: int) -> None:
+def step(
+    m: Record, s: Record, u: Record, log: Record, r: Record, c: Record, row: int, access: int,
+    start: int,
+) -> None:  # fmt: skip
     """Walk one instruction; it accesses memory from ``start`` upwards, or not: NO_ACCESS."""
     flags = r["flags"]
-    wait = _wait(m, s, r)
+    wait = _wait(m, s, u, log, r)
     load_bank = -1
-    loads = start != _NO_ACCESS and (flags & IS_LOAD) != 0
-    stores = start != _NO_ACCESS and (flags & IS_STORE) != 0
-    if loads:
+    loaded = 0
+    stored = 0
+    if flags & IS_LOAD:
         cycle = max(wait >> CAUSE_BITS, s["cycle"])
-        free = load_wait(m, s, start, r["access_bytes"], cycle)
-        wait = max(wait, (free << CAUSE_BITS) + _STORE_TO_LOAD)
-        if not unaligned(start, r["unit_bytes"]):
-            load_bank = bank(m, start)
-    if stores:
-        wait = max(wait, (store_wait(m, s) << CAUSE_BITS) + _STORE_QUEUE)
+        loaded = ask_load(m, u, log, r, row, access, start, cycle)
+        if loaded >> WAIT_SHIFT:
+            wait = ((cycle + (loaded >> WAIT_SHIFT)) << CAUSE_BITS) + _STORE_TO_LOAD
+        if loaded and not loaded & CROOKED:
+            load_bank = bank_of(loaded)
+    if flags & IS_STORE:
+        cycle = max(wait >> CAUSE_BITS, s["pair_cycle"])
+        stored = ask_store(m, u, log, r, row, access, start, cycle)
+        if stored >> WAIT_SHIFT:
+            wait = ((cycle + (stored >> WAIT_SHIFT)) << CAUSE_BITS) + _STORE_QUEUE
     younger = _issue(m, s, r, c, wait, load_bank)
     if not younger:
         s["load_bank"] = -1
         s["load_unaligned"] = 0
     hold = 0
-    if loads:
-        hold = load_hold(m, s, r, c, start, younger)
-    if stores:
-        if flags & MULTIPLE and start & 7 and (r["access_bytes"] & 7) == 0:
-            hold = m["store_multiple_misaligned_cycles"]
-            c["stalls"][_ALIGNMENT] += hold
-        hold += put_store(m, s, c, start, r["unit_bytes"], r["access_bytes"], s["cycle"])
+    if loaded:
+        hold = load_hold(m, s, u, log, r, c, row, access, start, loaded, younger)
+    if stored:
+        hold += store_hold(m, s, u, log, r, c, row, access, start, stored)
     _finish(m, s, r, c, younger, hold)
 
 
@@ -151,10 +170,10 @@ def _charge(s: Record, c: Record, first: int, until: int, cause: int) -> None:
 
 
 @inlined
-def _wait(m: Record, s: Record, r: Record) -> int:
+def _wait(m: Record, s: Record, u: Record, log: Record, r: Record) -> int:
     """Wait of ``r`` for its bytes, its operands and the FPU."""
     if r["last_word"] != s["word"]:
-        bring_words(m, s, r["last_word"], s["cycle"])
+        bring_words(m, s, u, log, r["last_word"], s["cycle"])
     wait: int = max(s["arrival_wait"], operands_wait(m, s, r))
     if r["flags"] & (MAC_BARS | FP_FUSED):
         free = fp_mac_wait(m, s, r["flags"])

@@ -15,6 +15,7 @@ from m7sim.board import Board
 from m7sim.isa.code import NO_ACCESS, Code
 from m7sim.isa.decode import decode_range
 from m7sim.timing import Timer, Timing
+from m7sim.timing.memotables import Sizes
 
 TEXT = """
 add.w {a}, {b}, {c}; adds {a}, {a}, #1; eor.w {a}, {b}, {c}, ror #8; mov {a}, {b}
@@ -91,6 +92,23 @@ def _addresses(
     return np.array(out, np.uint32)
 
 
+def striding(run: Run, seed: int) -> Run:
+    """Give every access of every block a base and a stride, as loops have."""
+    rng = np.random.default_rng(seed)
+    executed = np.zeros(len(run.code.blocks), np.int64)
+    per_block = access_counts(run._replace(blocks=np.arange(len(executed), dtype=np.int32)))
+    ends = np.concatenate(([0], np.cumsum(per_block)))
+    bases = np.array([0x2000_0000, 0x2001_0000, 0x2001_0100, 0x0800_8000, 0x0000_2000])
+    base = rng.choice(bases, ends[-1]) + 4 * rng.integers(0, 16, ends[-1])
+    stride = rng.choice([0, 0, 4, 4, 8, 1, 32], ends[-1])
+    out = []
+    for block in run.blocks:
+        own = slice(ends[block], ends[block + 1])
+        out.append(base[own] + stride[own] * (executed[block] % 64))
+        executed[block] += 1
+    return run._replace(address=np.concatenate(out).astype(np.uint32))
+
+
 def access_counts(run: Run) -> NDArray[np.int64]:
     """Accesses of each executed block."""
     per_block = [
@@ -101,10 +119,15 @@ def access_counts(run: Run) -> NDArray[np.int64]:
 
 
 def time_run(
-    run: Run, *, jit: bool = True, board: Board | None = None, cuts: list[int] | None = None
+    run: Run,
+    *,
+    jit: bool = True,
+    memo: bool | Sizes = True,
+    board: Board | None = None,
+    cuts: list[int] | None = None,
 ) -> tuple[NDArray[np.int64], Timing]:
     """Feed a run, in pieces cut before the given blocks."""
-    timer = Timer(default_core().table(), board or default_board(), run.code, jit=jit)
+    timer = Timer(default_core().table(), board or default_board(), run.code, jit=jit, memo=memo)
     edges = [0, *sorted(cuts or []), len(run.blocks)]
     ends = np.concatenate(([0], np.cumsum(access_counts(run))))
     cycles = [
