@@ -25,7 +25,7 @@ from m7sim.jit import inlined, kernel
 from m7sim.timing.branch import branch_outcome
 from m7sim.timing.fetchmemory import line_wait, word_wait
 from m7sim.timing.lsu import data_hold, load_facts, put_store, store_facts
-from m7sim.timing.memorecord import empty, record
+from m7sim.timing.memorecord import begin_path, empty, end_path
 from m7sim.timing.memotables import END, I32, Books, Memo, intern, slot_of
 from m7sim.timing.ports import BRANCH, LINE, LOAD, STORE, STORE_DATA, WORD
 from m7sim.timing.snapshot import put_snapshot, take_snapshot
@@ -36,6 +36,7 @@ from m7sim.timing.walk import walk_block
 WINDOW_BLOCKS: Final = 4096
 MOST_RECORDED: Final = 1024  # of a window
 REST_BLOCKS: Final = 1 << 14
+FOR_EVER: Final = 1 << 62
 
 _WINDOW, _MOST_RECORDED, _REST = WINDOW_BLOCKS, MOST_RECORDED, REST_BLOCKS
 _NO_ACCESS = NO_ACCESS
@@ -47,9 +48,24 @@ def run(
     m: Record, s: Record, u: Record, log: Record, rows: Records, books: Books,
     block_table: Records, blocks: I32, address: NDArray[np.uint32], block_cycles: I64, memo: Memo,
 ) -> None:  # fmt: skip
-    """Time ``blocks`` as `walk` does, and with the same result.
+    """Time ``blocks`` and write the cycles of each to ``block_cycles``.
 
-    Parameters as there. What repeated paths cost is in ``memo`` until `add_up`.
+    The result is the one of walking every block, which it does when ``memo`` rests for ever.
+
+    Parameters
+    ----------
+    m, s, u, log, rows
+        As of `walk_block`.
+    books
+        Where costs are written down; what repeated paths cost is in ``memo`` until `add_up`.
+    block_table, blocks
+        All blocks, and the ids of those executed, in order: int32[n].
+    address
+        Start addresses of their accesses, one after the other: uint32[…].
+    block_cycles
+        int64[n], written.
+    memo
+        Known ways through blocks; added to.
     """
     c = memo.counts
     # taken out of the tuple once: that costs more than a look-up
@@ -94,20 +110,29 @@ def run(
             c["current"] = paths[path]["state"]
             paths[path]["count"] += 1
             s["cycle"] = before + paths[path]["cycles"]
-        elif c["current"] >= 0:
-            log["known"] = known
-            record(m, s, u, log, rows, books, block_table, address, used, memo, id_, tail, others)
         else:
-            walk_block(m, s, u, log, rows, books.tally, block, address, used)
-            books.executions[id_] += 1
-            s["instructions"] += block["count"]
-            c["walked"] += 1
-            c["rest"] -= 1
+            recording = c["current"] >= 0
+            charged = books.tally
+            if recording:
+                charged = books.scratch
+                begin_path(m, s, log, memo, known)
+            last = s["pending"]
+            walk_block(m, s, u, log, rows, charged, block, address, used)
+            if recording:
+                end_path(m, s, log, rows, books, block_table, memo, id_, before, last, tail, others)
+            else:
+                books.executions[id_] += 1
+                s["instructions"] += block["count"]
+                c["walked"] += 1
+                c["rest"] -= 1
         used += block["accesses"]
         block_cycles[n] = s["cycle"] - before
         c["window"] += 1
         if c["window"] >= _WINDOW:
-            _next_window(m, s, memo)
+            if c["window_recorded"] > _MOST_RECORDED:  # too little repeats
+                c["rest"] = _REST
+                settle(m, s, memo)
+            c["window"] = c["window_recorded"] = 0
 
 
 @inlined
@@ -152,16 +177,6 @@ def _other_answer(nodes: Records, node: int, answer: int) -> tuple[int, int, int
         if following < 0 or nodes[following]["answer"] == answer:
             return node, following, passed
         node = following
-
-
-@kernel
-def _next_window(m: Record, s: Record, memo: Memo) -> None:
-    """Stop recording for a while when too little repeats."""
-    c = memo.counts
-    if c["window_recorded"] > _MOST_RECORDED:
-        c["rest"] = _REST
-        settle(m, s, memo)
-    c["window"] = c["window_recorded"] = 0
 
 
 @kernel

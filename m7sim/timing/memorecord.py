@@ -5,15 +5,13 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from m7sim.jit import kernel
+from m7sim.jit import inlined, kernel
 from m7sim.timing.causes import N_LOSSES
 from m7sim.timing.memotables import END, Books, Memo, intern, slot_of
 from m7sim.timing.ports import MAX_QUESTIONS
 from m7sim.timing.snapshot import put_snapshot, take_snapshot
 from m7sim.timing.state import I64, TALLY, Record, Records
-from m7sim.timing.walk import walk_block
 
 MAX_ALTERNATIVES: Final = 64  # of one node; more are walked each time
 MAX_ANSWER: Final = 1 << 30  # that a node has room for
@@ -25,32 +23,39 @@ _END = END
 
 
 @kernel
-def record(
-    m: Record, s: Record, u: Record, log: Record, rows: Records, books: Books,
-    block_table: Records, address: NDArray[np.uint32], used: int, memo: Memo, id_: int, tail: int,
-    others: int,
+def begin_path(m: Record, s: Record, log: Record, memo: Memo, known: int) -> None:
+    """Prepare to walk a block from the current state, with the first answers known already."""
+    put_snapshot(m, s, memo.states[memo.counts["current"]])
+    for loss in range(_N_LOSSES):
+        memo.pair_loss[loss] = s["pair_loss"][loss]
+    log["on"] = 1
+    log["n"] = 0
+    log["known"] = known
+
+
+@kernel
+def end_path(
+    m: Record, s: Record, log: Record, rows: Records, books: Books, block_table: Records,
+    memo: Memo, id_: int, before: int, last: int, tail: int, others: int,
 ) -> None:  # fmt: skip
-    """Walk a block and make a path of it; from ``tail`` the answers differ from those recorded."""
+    """Make a path of a block that was walked.
+
+    It began in the cycle ``before``, behind the row ``last``. From the node ``tail`` its answers
+    differ from those recorded, as they do from ``others`` alternatives of it.
+    """
     c = memo.counts
     block = block_table[id_]
     state = c["current"]
-    put_snapshot(m, s, memo.states[state])
-    before = s["cycle"]
-    last = s["pending"]
-    memo.pair_loss[:] = s["pair_loss"]
-    log["on"] = 1
-    log["n"] = 0
-    walk_block(m, s, u, log, rows, books.scratch, block, address, used)
     log["on"] = 0
     c["recorded"] += 1
     c["window_recorded"] += 1
+    c["path"] = -1
     full = (
         c["states"] >= memo.states.shape[0]
         or c["paths"] >= memo.paths.shape[0]
         or c["nodes"] + log["n"] >= memo.nodes.shape[0]
         or c["parts"] + (block["count"] + 1) * _COLUMNS + _N_LOSSES > memo.parts.shape[0]
     )
-    c["path"] = -1
     if full or others > _MOST_ALTERNATIVES or not _fits(log):
         _move(books.scratch_numbers, books.tally_numbers, last, block)
         books.executions[id_] += 1
@@ -84,7 +89,7 @@ def record(
     c["path"] = path
 
 
-@kernel
+@inlined
 def _fits(log: Record) -> bool:
     """Say whether what was asked and answered has room in nodes."""
     if log["n"] > _MOST_QUESTIONS:
@@ -95,7 +100,7 @@ def _fits(log: Record) -> bool:
     return bool(largest <= _MOST_ANSWER)
 
 
-@kernel
+@inlined
 def _add_nodes(log: Record, memo: Memo, tail: int, before: int, path: int) -> int:
     """Add the nodes from the first answer that was not recorded yet; return the first of them."""
     c = memo.counts
@@ -123,7 +128,7 @@ def _add_nodes(log: Record, memo: Memo, tail: int, before: int, path: int) -> in
     return int(first)
 
 
-@kernel
+@inlined
 def _take_parts(s: Record, scratch: I64, memo: Memo, last: int, block: Record) -> None:
     """Move what the block cost from the scratch, and the pairs it lost, to the path's parts."""
     first = block["first"]
@@ -136,10 +141,10 @@ def _take_parts(s: Record, scratch: I64, memo: Memo, last: int, block: Record) -
         lost = s["pair_loss"][loss] - memo.pair_loss[loss]
         if lost:
             _add_part(memo, -1, loss, lost)
-    s["pair_loss"][:] = memo.pair_loss
+            s["pair_loss"][loss] = memo.pair_loss[loss]
 
 
-@kernel
+@inlined
 def _take_row(scratch: I64, memo: Memo, row: int) -> None:
     for column in range(_COLUMNS):
         if scratch[row, column]:
@@ -147,7 +152,7 @@ def _take_row(scratch: I64, memo: Memo, row: int) -> None:
             scratch[row, column] = 0
 
 
-@kernel
+@inlined
 def _add_part(memo: Memo, row: int, column: int, amount: int) -> None:
     part = memo.parts[memo.counts["parts"]]
     memo.counts["parts"] += 1
@@ -160,11 +165,16 @@ def _add_part(memo: Memo, row: int, column: int, amount: int) -> None:
 def _move(scratch: I64, tally: I64, last: int, block: Record) -> None:
     """Add what the block cost to the tally right away."""
     for row in range(block["first"], block["first"] + block["count"]):
-        tally[row] += scratch[row]
-        scratch[row] = 0
+        _move_row(scratch, tally, row)
     if last >= 0:
-        tally[last] += scratch[last]
-        scratch[last] = 0
+        _move_row(scratch, tally, last)
+
+
+@inlined
+def _move_row(scratch: I64, tally: I64, row: int) -> None:
+    for column in range(_COLUMNS):
+        tally[row, column] += scratch[row, column]
+        scratch[row, column] = 0
 
 
 @kernel
@@ -191,8 +201,10 @@ def empty(s: Record, books: Books, block_table: Records, memo: Memo) -> None:
     """Add everything up and forget all states and paths; the state record must be up to date."""
     add_up(s, books, block_table, memo)
     c = memo.counts
-    memo.state_slots[:] = -1
-    memo.keys[:] = -1
+    for slot in range(memo.state_slots.shape[0]):
+        memo.state_slots[slot] = -1
+    for slot in range(memo.keys.shape[0]):
+        memo.keys[slot] = -1
     c["states"] = c["paths"] = c["nodes"] = c["parts"] = 0
     c["current"] = c["path"] = -1
     c["emptied"] += 1

@@ -89,6 +89,7 @@ class Sizes(NamedTuple):
 
 
 USUAL_SIZES: Final = Sizes()
+NO_SIZES: Final = Sizes(1, 1, 1, 1)
 
 
 def new_memo(sizes: Sizes = USUAL_SIZES) -> Memo:
@@ -113,7 +114,7 @@ _LOW = 0x7FFF_FFFF
 _FACTOR = 0x5851_F42D  # odd, and below 2^31: products stay within 63 bits, as plain Python needs
 
 
-@kernel
+@inlined
 def _mixed(value: int) -> int:
     low = (value ^ (value >> 31)) & _LOW
     mixed = low * _FACTOR
@@ -142,7 +143,8 @@ def intern(memo: Memo, snapshot: I64) -> int:
     state = memo.counts["states"]
     memo.counts["states"] = state + 1
     slots[slot] = state
-    memo.states[state, :] = snapshot
+    for k in range(snapshot.shape[0]):
+        memo.states[state, k] = snapshot[k]
     return int(state)
 
 

@@ -16,7 +16,7 @@ from typing import Final
 import numpy as np
 
 from m7sim.isa.code import NO_ACCESS
-from m7sim.jit import inlined, kernel
+from m7sim.jit import inlined
 from m7sim.timing.branch import branch_outcome
 from m7sim.timing.fetchmemory import line_wait, word_wait
 from m7sim.timing.lsu import data_hold, load_facts, put_store, store_facts
@@ -57,14 +57,14 @@ def _repeats(log: Record) -> bool:
     return bool(log["n"] < log["known"])
 
 
-@kernel
+@inlined
 def _repeat(log: Record) -> int:
     answer: int = log["answer"][log["n"]]
     log["n"] += 1
     return answer
 
 
-@kernel
+@inlined
 def _note(log: Record, kind: int, cycle: int, what: int, access: int, answer: int) -> None:
     n = log["n"]
     if n < _MOST:
@@ -76,7 +76,7 @@ def _note(log: Record, kind: int, cycle: int, what: int, access: int, answer: in
     log["n"] = n + 1
 
 
-@kernel
+@inlined
 def ask_branch(
     m: Record, u: Record, log: Record, r: Record, row: int, target: int, cycle: int
 ) -> int:
@@ -89,7 +89,7 @@ def ask_branch(
     return answer
 
 
-@kernel
+@inlined
 def ask_line(m: Record, u: Record, log: Record, word: int, cycle: int) -> int:
     """Ask the I-cache for the line of a word: 0 when it is there, else cycles until the word is."""
     if _repeats(log):
@@ -100,7 +100,7 @@ def ask_line(m: Record, u: Record, log: Record, word: int, cycle: int) -> int:
     return answer
 
 
-@kernel
+@inlined
 def ask_word(m: Record, u: Record, log: Record, word: int, cycle: int) -> int:
     """Ask for a word that no I-cache covers: cycles until it is there."""
     if _repeats(log):
@@ -111,7 +111,7 @@ def ask_word(m: Record, u: Record, log: Record, word: int, cycle: int) -> int:
     return answer
 
 
-@kernel
+@inlined
 def ask_load(
     m: Record, u: Record, log: Record, r: Record, row: int, access: int, start: int, cycle: int
 ) -> int:
@@ -126,7 +126,7 @@ def ask_load(
     return answer
 
 
-@kernel
+@inlined
 def ask_load_data(
     m: Record, u: Record, log: Record, r: Record, row: int, access: int, start: int, cycle: int
 ) -> int:
@@ -139,7 +139,7 @@ def ask_load_data(
     return answer
 
 
-@kernel
+@inlined
 def ask_store(
     m: Record, u: Record, log: Record, r: Record, row: int, access: int, start: int, cycle: int
 ) -> int:
@@ -154,7 +154,7 @@ def ask_store(
     return answer
 
 
-@kernel
+@inlined
 def ask_store_data(
     m: Record, u: Record, log: Record, r: Record, row: int, access: int, start: int, cycle: int
 ) -> int:

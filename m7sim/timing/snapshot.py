@@ -10,11 +10,10 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from m7sim.isa.instruction import ALWAYS
 from m7sim.isa.registers import N_REGISTERS
-from m7sim.jit import kernel
+from m7sim.jit import inlined, kernel
 from m7sim.timing.state import CAUSE_BITS, I64, MAX_QUEUE, NEVER, NO_WAIT, Record, Records
 
 # places in a snapshot; registers follow, then the words of the queue
@@ -35,7 +34,7 @@ _ALWAYS = ALWAYS
 _N_REGISTERS = N_REGISTERS
 
 
-@kernel
+@inlined
 def _relative(cycle: int, until: int, earliest: int, now: int) -> int:
     """Return ``cycle`` from ``now`` on, or NEVER when what it ends by ``until`` has ended."""
     if until <= earliest:
@@ -43,7 +42,7 @@ def _relative(cycle: int, until: int, earliest: int, now: int) -> int:
     return cycle - now
 
 
-@kernel
+@inlined
 def _absolute(relative: int, now: int) -> int:
     if relative == NEVER:
         return NEVER
@@ -57,7 +56,8 @@ def take_snapshot(m: Record, s: Record, rows: Records, out: I64) -> None:
     alone = s["older_klass"] < 0
     # the first cycle in which the next instruction could issue
     earliest = now + 1 if alone else s["pair_cycle"]
-    out[:] = 0
+    for k in range(out.shape[0]):
+        out[k] = 0
     out[_PENDING] = s["pending"]
     out[_WORD] = s["word"]
     out[_LINE] = s["line"]
@@ -87,7 +87,7 @@ def take_snapshot(m: Record, s: Record, rows: Records, out: I64) -> None:
     _take_supply(m, s, out, earliest)
 
 
-@kernel
+@inlined
 def _register(m: Record, s: Record, reg: int, earliest: int) -> int:
     """One register in one word."""
     cycle = s["reg_cycle"][reg]
@@ -102,7 +102,7 @@ def _register(m: Record, s: Record, reg: int, earliest: int) -> int:
     return int((packed << _CONDITION_BITS) | s["reg_condition"][reg])
 
 
-@kernel
+@inlined
 def _take_supply(m: Record, s: Record, out: I64, earliest: int) -> None:
     """The queue of fetched words.
 
@@ -133,7 +133,7 @@ def _take_supply(m: Record, s: Record, out: I64, earliest: int) -> None:
 
 
 @kernel
-def put_snapshot(m: Record, s: Record, snapshot: NDArray[np.int64]) -> None:
+def put_snapshot(m: Record, s: Record, snapshot: I64) -> None:
     """Put the pipeline into a state taken before, as of its present cycle."""
     now = s["cycle"]
     s["pending"] = snapshot[_PENDING]

@@ -13,18 +13,17 @@ from m7sim.isa.instruction import Branch
 from m7sim.machine.events import CACHES, MAINTENANCE, MPU, MemoryEvent
 from m7sim.timing.caches import maintain
 from m7sim.timing.causes import PairLoss, StallCause
-from m7sim.timing.memo import run, settle
+from m7sim.timing.memo import FOR_EVER, run, settle
 from m7sim.timing.memorecord import add_up, empty
 from m7sim.timing.memory import clear_queues, forget
 from m7sim.timing.memorymap import MemoryMap
-from m7sim.timing.memotables import Books, Memo, Sizes, new_memo
+from m7sim.timing.memotables import NO_SIZES, Books, Memo, Sizes, new_memo
 from m7sim.timing.model import build_memory, build_model
 from m7sim.timing.plain import plain_twin
 from m7sim.timing.ports import new_log
 from m7sim.timing.result import BranchCounts, CacheCounts, Timing
 from m7sim.timing.rows import build_blocks, build_rows, require_modelled
 from m7sim.timing.state import BLOCK, ROW, TALLY, Records, clear_pipeline, new_state
-from m7sim.timing.walk import walk
 
 if TYPE_CHECKING:
     from m7sim.board import Board
@@ -76,7 +75,6 @@ class Timer:
         self._prepared = Tables(self._rows, self._blocks)
         self._books = _new_books(0, 0)
         self._memo = _new_memo(memo)
-        self._walk: Any = walk if jit else plain_twin(walk)
         self._run: Any = run if jit else plain_twin(run)
 
     @property
@@ -87,8 +85,6 @@ class Timer:
     @property
     def memo_counts(self) -> np.void:
         """How full the memo's tables are and how blocks were timed: a record of `COUNTS`."""
-        if self._memo is None:
-            raise ValueError("this timer walks every instruction")
         counts: np.void = self._memo.counts.copy()
         return counts
 
@@ -147,19 +143,16 @@ class Timer:
         if accesses != len(address):
             raise ValueError(f"{len(address)} addresses for the {accesses} accesses of the blocks")
         block_cycles = np.zeros(len(blocks), np.int64)
-        common = self._model, self._state, self._memory, self._log, self._rows
-        fed = blocks, address, block_cycles
-        if self._memo is None:
-            self._walk(*common, self._books.tally, self._blocks, self._books.executions, *fed)
-        else:
-            self._run(*common, self._books, self._blocks, *fed, self._memo)
+        self._run(
+            self._model, self._state, self._memory, self._log, self._rows, self._books,
+            self._blocks, blocks, address, block_cycles, self._memo,
+        )  # fmt: skip
         return block_cycles
 
     def reset(self, cold: bool = True) -> None:
         """Start again at cycle 0; counts are cleared, caches and predictors only when ``cold``."""
         self._add_up()
-        if self._memo is not None:
-            settle(self._model, self._state, self._memo)
+        settle(self._model, self._state, self._memo)
         clear_pipeline(self._state)
         clear_queues(self._memory)
         if cold:
@@ -181,8 +174,7 @@ class Timer:
 
         A cache that the board has switched off stays off.
         """
-        if self._memo is not None:
-            settle(self._model, self._state, self._memo)
+        settle(self._model, self._state, self._memo)
         if event.kind == CACHES:
             self._switch_caches(bool(event.values[0]), bool(event.values[1]))
         elif event.kind == MPU:
@@ -202,12 +194,10 @@ class Timer:
 
     def _forget_paths(self) -> None:
         """Drop what was memoised: the way from memory to the pipeline has changed."""
-        if self._memo is not None:
-            empty(self._state, self._books, self._blocks, self._memo)
+        empty(self._state, self._books, self._blocks, self._memo)
 
     def _add_up(self) -> None:
-        if self._memo is not None:
-            add_up(self._state, self._books, self._blocks, self._memo)
+        add_up(self._state, self._books, self._blocks, self._memo)
 
     def result(self) -> Timing:
         """Sum up everything since the last reset."""
@@ -260,10 +250,12 @@ class Timer:
         self._books.executions[: len(before.executions)] = before.executions
 
 
-def _new_memo(memo: bool | Sizes) -> Memo | None:
-    if isinstance(memo, Sizes):
-        return new_memo(memo)
-    return new_memo() if memo else None
+def _new_memo(memo: bool | Sizes) -> Memo:
+    if not memo:
+        tables = new_memo(NO_SIZES)
+        tables.counts["rest"] = FOR_EVER
+        return tables
+    return new_memo(memo) if isinstance(memo, Sizes) else new_memo()
 
 
 def _new_books(rows: int, blocks: int) -> Books:

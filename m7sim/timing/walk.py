@@ -33,7 +33,6 @@ from m7sim.timing.state import (
     EARLY,
     FP_FUSED,
     FP_MAC,
-    I64,
     IS_LOAD,
     IS_STORE,
     MAC_BARS,
@@ -56,13 +55,12 @@ _LOSS_FETCH = int(PairLoss.FETCH)
 _LOSS_HAZARD = int(PairLoss.HAZARD)
 
 
-@kernel
-def walk(
-    m: Record, s: Record, u: Record, log: Record, rows: Records, tally: Records,
-    block_table: Records, executions: I64, blocks: NDArray[np.int32], address: NDArray[np.uint32],
-    block_cycles: I64,
+@inlined
+def walk_block(
+    m: Record, s: Record, u: Record, log: Record, rows: Records, tally: Records, block: Record,
+    address: NDArray[np.uint32], first_access: int,
 ) -> None:  # fmt: skip
-    """Walk ``blocks`` and write the cycles of each to ``block_cycles``.
+    """Walk from the end of the block before through one block.
 
     Parameters
     ----------
@@ -70,35 +68,11 @@ def walk(
         Model, pipeline, what lies beyond it, and the log of what the one asked of the other.
     rows, tally
         Static instructions and what each cost; ``tally`` is added to.
-    block_table, executions
-        Blocks and how often each was executed; ``executions`` is added to.
-    blocks
-        Block ids in the order of execution, int32[n].
-    address
-        Start address of each access of each row that has one, uint32[m]; NO_ACCESS where a
-        predicated access did not happen.
-    block_cycles
-        int64[n], written.
-    """
-    used = 0
-    for n in range(blocks.shape[0]):
-        id_ = blocks[n]
-        before = s["cycle"]
-        walk_block(m, s, u, log, rows, tally, block_table[id_], address, used)
-        used += block_table[id_]["accesses"]
-        executions[id_] += 1
-        s["instructions"] += block_table[id_]["count"]
-        block_cycles[n] = s["cycle"] - before
-
-
-@kernel
-def walk_block(
-    m: Record, s: Record, u: Record, log: Record, rows: Records, tally: Records, block: Record,
-    address: NDArray[np.uint32], first_access: int,
-) -> None:  # fmt: skip
-    """Walk from the end of the block before through one block.
-
-    Its addresses begin at ``first_access``.
+    block
+        The block, a record of ``BLOCK``.
+    address, first_access
+        Start address of each access of each row that has one, uint32[…], NO_ACCESS where a
+        predicated access did not happen; and where those of this block begin.
     """
     last = s["pending"]
     if last >= 0:
