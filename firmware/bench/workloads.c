@@ -173,20 +173,3 @@ void bench_printf(int32_t repeat)
         bench_sink += (uint32_t)snprintf(text, sizeof text, "%ld %08lx %.5f", (long)n,
                                          (unsigned long)next_random(), (double)n * 0.1);
 }
-
-int main(void)
-{
-    bench_conv3x3(1);
-    bench_conv1x1(1);
-    bench_fc(1);
-    bench_depthwise(1);
-    bench_max_pool(1);
-    bench_float_dot(1);
-    bench_memcpy(1);
-    bench_table_lookup(100);
-    bench_list_chase(100);
-    bench_qsort(1);
-    bench_state_machine(100);
-    bench_printf(1);
-    return 0;
-}
