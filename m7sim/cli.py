@@ -13,9 +13,9 @@ import sys
 import traceback
 from collections.abc import Sequence
 
-from m7sim import __version__
-from m7sim.commands import core, doctor, net, probes, run, validate
-from m7sim.commands.common import EXIT_INTERRUPTED, Help, add_traceback, complain
+from m7sim import __version__, cache
+from m7sim.commands import core, doctor, net, probes, replay, run, validate
+from m7sim.commands.common import EXIT_INTERRUPTED, Help, add_traceback, complain, tell_compiling
 from m7sim.errors import M7Error
 
 EXIT_BROKEN_PIPE = 141  # as a shell reports a program ended by SIGPIPE
@@ -30,7 +30,7 @@ exit codes:
   130  interrupted with Ctrl-C
 """
 
-COMMANDS = (run, net, validate, probes, core, doctor)  # in the order of the help
+COMMANDS = (run, replay, net, validate, probes, core, doctor)  # in the order of the help
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -39,6 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(AttributeError):
             stream.reconfigure(errors="replace")  # type: ignore[union-attr]
+    cache.on_compile = tell_compiling
     try:
         arguments = parser().parse_args(argv)
         code: int = arguments.command(arguments)

@@ -10,18 +10,25 @@ so a changed file never meets machine code made from its former self.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import re
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numba
 from llvmlite import ir  # type: ignore[import-untyped]
 from numba import types
+from numba.core.caching import FunctionCache
+from numba.core.ccallback import CFunc
+from numba.core.dispatcher import Dispatcher
+from numba.core.runtime import rtsys
+from numba.core.sigutils import normalize_signature
 from numba.extending import intrinsic
 
-from m7sim.cache import cache_dir
+from m7sim import cache
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -50,18 +57,98 @@ def _sources_hash() -> str:
     return digest.hexdigest()[:16]
 
 
-numba.config.CACHE_DIR = str(cache_dir() / "kernels" / _sources_hash())
+def _kernel_dir() -> Path | None:
+    """Return where machine code is kept; None when that is nowhere."""
+    try:
+        return cache.version_dir("kernels", _sources_hash())
+    except OSError:
+        return None
+
+
+_KERNEL_DIR = _kernel_dir()
+numba.config.CACHE_DIR = str(_KERNEL_DIR or "")
+
+
+class _Compiling:
+    """Tells `m7sim.cache.on_compile` what is being compiled."""
+
+    def __init__(self) -> None:
+        self.known = 0  # kernels
+        self.done = 0
+        self._names: list[str] = []  # a kernel, one that it calls, one that this calls, …
+
+    def begin(self, name: str) -> None:
+        self._names.append(name)
+        self._tell()
+
+    def end(self, name: str) -> None:
+        if name in self._names:
+            del self._names[self._names.index(name) :]
+            self.done += 1
+            self._tell()
+
+    def _tell(self) -> None:
+        if cache.on_compile is not None:
+            name = self._names[-1] if self._names else ""
+            cache.on_compile(name, self.done, max(self.known, self.done + len(self._names)))
+
+
+_compiling = _Compiling()
+
+
+class _Kept(FunctionCache):  # type: ignore[misc]
+    """numba's cache on disk, but quicker to load from and safe with several processes."""
+
+    def load_overload(self, signature: Any, target: Any) -> Any:
+        """Return the machine code for a signature, or None: it must be compiled.
+
+        numba would load its whole compiler first, which only compiling needs.
+        """
+        found = None
+        with contextlib.suppress(Exception):  # a damaged file is as good as none
+            rtsys.initialize(target)
+            found = self._load_overload(signature, target)
+        if found is None:
+            _compiling.begin(self._py_func.__name__)
+        return found
+
+    def save_overload(self, signature: Any, data: Any) -> None:
+        """Keep machine code; when that cannot be written, it is compiled again next time."""
+        try:
+            # The index of a kernel is read, added to and written: one process at a time.
+            if _KERNEL_DIR is not None:
+                with contextlib.suppress(OSError), cache.locked(_KERNEL_DIR):
+                    try:
+                        self._save_overload(signature, data)
+                    except OSError:
+                        raise
+                    except Exception:  # a damaged index: begin a new one
+                        self._cache_file.flush()
+                        self._save_overload(signature, data)
+        finally:
+            _compiling.end(self._py_func.__name__)
+
+
+def _keep(made: Any, function: Any) -> None:
+    if _KERNEL_DIR is not None:
+        with contextlib.suppress(OSError, RuntimeError):
+            made._cache = _Kept(function)
 
 
 def kernel(function: F) -> F:
     """Compile ``function`` on first use, without the interpreter lock, cached on disk."""
-    jitted: F = numba.njit(cache=True, nogil=True, boundscheck=False)(function)
+    jitted: F = numba.njit(nogil=True, boundscheck=False)(function)
+    if isinstance(jitted, Dispatcher):
+        _compiling.known += 1
+        _keep(jitted, function)
     return jitted
 
 
 def inlined(function: F) -> F:
     """Compile ``function`` into each kernel that calls it: for the short steps of hot loops."""
-    jitted: F = numba.njit(cache=True, nogil=True, boundscheck=False, inline="always")(function)
+    jitted: F = numba.njit(nogil=True, boundscheck=False, inline="always")(function)
+    if isinstance(jitted, Dispatcher):
+        _keep(jitted, function)
     return jitted
 
 
@@ -70,12 +157,31 @@ def plain(function: Any) -> Any:
     return getattr(function, "py_func", function)
 
 
-def native_callback(signature: Any) -> Callable[[Callable[..., Any]], Any]:
-    """Compile a C-callable function; its ``address`` goes to native libraries."""
-    callback: Callable[[Callable[..., Any]], Any] = numba.cfunc(
-        signature, cache=True, nopython=True
-    )
-    return callback
+class NativeCallback:
+    """A C-callable function, compiled when its address is first asked for."""
+
+    def __init__(self, signature: Any, function: Callable[..., Any]) -> None:
+        self.__wrapped__ = function
+        self._signature = signature
+        _compiling.known += 1
+
+    @cached_property
+    def _compiled(self) -> Any:
+        signature = normalize_signature(self._signature)
+        made = CFunc(self.__wrapped__, signature, locals={}, options={"nopython": True})
+        _keep(made, self.__wrapped__)
+        made.compile()
+        return made
+
+    @property
+    def address(self) -> int:
+        """What native libraries are given."""
+        return int(self._compiled.address)
+
+
+def native_callback(signature: Any) -> Callable[[Callable[..., Any]], NativeCallback]:
+    """Make a C-callable function; its ``address`` goes to native libraries."""
+    return lambda function: NativeCallback(signature, function)
 
 
 @intrinsic  # type: ignore[untyped-decorator]

@@ -7,7 +7,9 @@ cycles. Timing a saved trace later (`replay`) goes through the same code and giv
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -21,7 +23,9 @@ from m7sim.profile.accounts import Accounts
 from m7sim.profile.configure import configuration
 from m7sim.profile.live import LIMITED_CHUNK_BLOCKS, Live
 from m7sim.profile.result import CallResult, Configuration, RunResult
-from m7sim.trace.store import SavedTrace, TraceWriter, load_trace
+from m7sim.profile.worker import Worker
+from m7sim.trace.store import SavedTrace, load_trace
+from m7sim.trace.writer import TraceWriter
 from m7sim.units import format_count
 
 FROM_RESET = "reset handler"  # entry of a run that is no function
@@ -82,6 +86,7 @@ class Firmware:
         stdout: IO[bytes] | None = None,
         stdin: IO[bytes] | None = None,
         trace: str | Path | None = None,
+        on_progress: Callable[[int], None] | None = None,
     ) -> RunResult:
         """Run from reset, or run one function on a machine set up as start-up code would.
 
@@ -98,6 +103,8 @@ class Firmware:
             Binary streams of the semihosting console; its output is in the result as well.
         trace
             File to save the trace to, for `replay`.
+        on_progress
+            Told now and then how many instructions have been executed.
 
         Raises
         ------
@@ -121,10 +128,12 @@ class Firmware:
             stdout=stdout,
             stdin=stdin,
         )
+        live.on_progress = on_progress
         plan = self.configuration(entry=entry, arguments=arguments)
         if trace is not None:
-            live.writer = TraceWriter(live.capture, self.image, asdict(plan))
+            live.writer = TraceWriter(live.capture, self.image, asdict(plan), trace)
         stop: Stop | None = None
+        trace_bytes: int | None = None
         try:
             live.begin(
                 warm=False,
@@ -136,15 +145,15 @@ class Firmware:
                 stop = live.machine.run_from_reset()
             else:
                 stop = live.machine.run_from_entry(entry)
-            if live.writer is not None and trace is not None:
-                live.writer.save(trace)
+            if live.writer is not None:
+                trace_bytes = live.writer.save()
         except KeyboardInterrupt:
             raise Interrupted(self._run_result(plan, live, stop)) from None
         finally:
             if live.writer is not None:
                 live.writer.close()
                 live.writer = None
-        return self._run_result(plan, live, stop)
+        return replace(self._run_result(plan, live, stop), trace_bytes=trace_bytes)
 
     def call(
         self,
@@ -219,6 +228,7 @@ class Firmware:
 
     def _figures(self, live: Live) -> dict[str, Any]:
         if live.accounts is not None:
+            live.settle()
             return live.accounts.figures()
         return {
             "instructions": live.capture.instructions, "cycles": 0, "issue_cycles": 0,
@@ -315,6 +325,7 @@ def replay(
     *,
     elf: str | Path | None = None,
     clock_hz: int | None = None,
+    on_chunk: Callable[[int, int, int], None] = lambda done, chunks, instructions: None,
 ) -> RunResult:
     """Time a saved trace: on the board it was recorded on, or on another with the same memory map.
 
@@ -330,6 +341,8 @@ def replay(
         The program, for names and lines; default the path it was loaded from.
     clock_hz
         Core clock instead of the board's.
+    on_chunk
+        Told before each chunk: how many were read, of how many, and the instructions in all.
 
     Raises
     ------
@@ -337,25 +350,28 @@ def replay(
         If the trace is damaged, or the ELF is missing or another one.
     """
     with load_trace(trace) as saved:
-        run = saved.header["run"]
+        entry, arguments = saved.run_text("entry"), saved.run_text("arguments")
         if not board:
-            clock_hz = clock_hz or run["clock_hz"]
-        chip = _board(board or run["board"], clock_hz)
+            clock_hz = clock_hz or saved.clock_hz
+        chip = _board(board or saved.run_text("board"), clock_hz)
         table = core if isinstance(core, Core) else Core.load(core)
         image = _image_of(saved, elf)
         accounts = Accounts(image, chip, table, saved.code)
-        accounts.begin(warm=False, from_reset=run["entry"] == FROM_RESET)
-        for index, chunk in enumerate(saved.chunks()):
-            for event in saved.events(index):
-                accounts.timer.apply(MemoryEvent(*event))
-            accounts.feed(chunk, saved.plan())
+        accounts.begin(warm=False, from_reset=entry == FROM_RESET)
+        with Worker() as worker:  # times one chunk while the next is read
+            for index, chunk in enumerate(saved.chunks()):
+                on_chunk(index, len(saved), saved.instructions)
+                for event in saved.events(index):
+                    worker.put(partial(accounts.timer.apply, MemoryEvent(*event)))
+                prepared = accounts.prepare(saved.plan())
+                worker.put(partial(accounts.account, chunk, prepared))
         plan = configuration(
-            image, chip, table,
-            entry=run["entry"], arguments=run["arguments"], warm=False, timed=True,
-        )  # fmt: skip
+            image, chip, table, entry=entry, arguments=arguments, warm=False, timed=True
+        )
         return RunResult(
             configuration=plan, **accounts.figures(), stop_reason="replay",
             message=f"replayed from {saved.path}", exit_code=None, console=b"",
+            trace_bytes=saved.stored_bytes,
         )  # fmt: skip
 
 
@@ -365,13 +381,13 @@ def _board(board: str | Path | Board, clock_hz: int | None) -> Board:
 
 
 def _image_of(saved: SavedTrace, elf: str | Path | None) -> Image:
-    path = Path(elf or saved.header["run"]["elf"])
-    do = "Give the ELF that was run (elf=…)"
+    path = Path(elf or saved.run_text("elf"))
+    do = "Give the ELF that was run (elf=…, --elf)"
     if not path.is_file():
         raise InputError(
             f"the program of this trace is not at {path}", where=str(saved.path), do=do
         )
     image = Image.load(path)
-    if image.sha256 != saved.header["elf"]["sha256"]:
+    if image.sha256 != saved.header["elf"].get("sha256"):
         raise InputError(f"{path} is not the program of this trace", where=str(saved.path), do=do)
     return image

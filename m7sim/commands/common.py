@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import os
 import sys
 import tempfile
@@ -33,6 +34,18 @@ def complain(message: str) -> None:
     with contextlib.suppress(BrokenPipeError):
         sys.stdout.flush()
     print(f"m7sim: {message}", file=sys.stderr)
+
+
+def tell_compiling(name: str, done: int, known: int) -> None:
+    """Show that kernels are being compiled; see `m7sim.cache.on_compile`."""
+    _compiling()(name, done, known)
+
+
+@functools.cache
+def _compiling() -> Callable[[str, int, int], None]:
+    from m7sim.report.progress import Compiling  # late: loads the library that draws
+
+    return Compiling()
 
 
 def add_traceback(to: argparse.ArgumentParser) -> None:

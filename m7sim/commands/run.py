@@ -52,7 +52,7 @@ def add(commands: Any) -> None:
 
 def _command(arguments: argparse.Namespace) -> int:
     from m7sim import session
-    from m7sim.report import document, text
+    from m7sim.report import document, progress, text
     from m7sim.report.layout import Style
 
     firmware = session.load(
@@ -72,15 +72,18 @@ def _command(arguments: argparse.Namespace) -> int:
         sys.stdout.write(text.render_configuration(plan, style=style))
         sys.stdout.flush()
     interrupted = False
+    console = (sys.stderr if arguments.json else sys.stdout).buffer
     try:
-        result = firmware.run(
-            entry=arguments.entry,
-            arguments=arguments.args,
-            max_instructions=arguments.max_instructions,
-            max_cycles=arguments.max_cycles,
-            stdout=(sys.stderr if arguments.json else sys.stdout).buffer,
-            trace=arguments.trace,
-        )
+        with progress.Running(arguments.max_instructions) as running:
+            result = firmware.run(
+                entry=arguments.entry,
+                arguments=arguments.args,
+                max_instructions=arguments.max_instructions,
+                max_cycles=arguments.max_cycles,
+                stdout=running.below(console),
+                trace=arguments.trace,
+                on_progress=running.tick,
+            )
     except session.Interrupted as stop:
         result, interrupted = stop.result, True
     if arguments.json:

@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from m7sim.board import Board
 from m7sim.core import Core
 from m7sim.elf import Image
 from m7sim.isa.code import Code
 from m7sim.profile.attribution import Profile
-from m7sim.profile.calls import CallTracker
+from m7sim.profile.calls import CallTracker, Known
 from m7sim.profile.certainty import row_uses
 from m7sim.timing import Timer
+from m7sim.timing.timer import Tables
 from m7sim.trace.chunk import Chunk, resolve
 from m7sim.trace.plan import PlanArrays
+
+
+class Prepared(NamedTuple):
+    """What is static about the code of a chunk, and of all chunks before it."""
+
+    plan: PlanArrays
+    tables: Tables
+    known: Known
 
 
 class Accounts:
@@ -24,6 +36,7 @@ class Accounts:
         self.timer = Timer(core.table(), board, code)
         self.tracker = CallTracker(code, image)
         self._cycles_before = 0
+        self._room = np.zeros(0, np.uint32)  # for addresses: a new array costs page faults
 
     @property
     def total_cycles(self) -> int:
@@ -43,8 +56,33 @@ class Accounts:
         self.tracker.reset()
 
     def feed(self, chunk: Chunk, plan: PlanArrays) -> None:
-        block_cycles = self.timer.feed(chunk.blocks, resolve(chunk, plan))
-        self.tracker.feed(chunk.blocks, block_cycles)
+        """Account for a chunk, executed after all that was fed before."""
+        self.account(chunk, self.prepare(plan))
+
+    def prepare(self, plan: PlanArrays) -> Prepared:
+        """Return what `account` needs to know of the code, while that does not grow.
+
+        Raises
+        ------
+        UnmodelledError
+            When the code holds instructions that the core table has no row for.
+        """
+        return Prepared(plan, self.timer.prepare(), self.tracker.prepare())
+
+    def account(
+        self, chunk: Chunk, prepared: Prepared, addresses: NDArray[np.uint32] | None = None
+    ) -> None:
+        """Account for a chunk; may run in another thread than the one that records.
+
+        It does not look at the code itself, which may be growing. ``addresses`` are those of the
+        chunk, if they have been resolved already.
+        """
+        if addresses is None:
+            addresses = resolve(chunk, prepared.plan, self._room)
+            if addresses.size > self._room.size:
+                self._room = np.empty(addresses.size + addresses.size // 4, np.uint32)
+        block_cycles = self.timer.feed(chunk.blocks, addresses, prepared.tables)
+        self.tracker.feed(chunk.blocks, block_cycles, prepared.known)
 
     def figures(self) -> dict[str, Any]:
         """Return the fields of a `Result` that come from timing."""

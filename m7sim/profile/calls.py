@@ -29,6 +29,8 @@ from m7sim.profile.functions import FunctionFinder, FunctionIndex
 
 I64 = NDArray[np.int64]
 I32 = NDArray[np.int32]
+Record = np.void
+Records = NDArray[np.void]
 
 # A Cortex-M7 has at most some hundred KiB of stack and a frame takes 8 bytes or more of it.
 MAX_FRAMES = 1 << 16
@@ -37,12 +39,25 @@ MAX_NODES = 1 << 14
 _CALL, _INDIRECT_CALL = int(Branch.CALL), int(Branch.INDIRECT_CALL)
 _RETURN, _INDIRECT = int(Branch.RETURN), int(Branch.INDIRECT)
 
-# slots of the scalar state
-_DEPTH, _PREVIOUS, _NOW, _NODES, _LOST, _N_STATE = range(6)
 # columns of a frame
 _FUNCTION, _NODE, _RETURN_ADDRESS, _TAIL, _N_FRAME = range(5)
 # columns of a node of the calling context tree
-_N_FUNCTION, _PARENT, _CHILD, _SIBLING, _N_NODE = range(5)
+_OF, _PARENT, _CHILD, _SIBLING, _CYCLES, _ENTERED, _N_NODE = range(7)
+
+# What a function has cost; ``active``: its frames on the stack, ``since``: the cycle at which the
+# outermost of them was entered.
+FUNCTION = np.dtype([(name, np.int64) for name in ("active", "since", "inclusive", "calls")])
+
+
+def _stack_dtype() -> np.dtype[np.void]:
+    """Return the record of everything else: jitted kernels pass records without counting them."""
+    return np.dtype(
+        [
+            *((name, np.int64) for name in ("depth", "previous", "now", "n_nodes", "lost")),
+            ("frames", np.int64, (MAX_FRAMES, _N_FRAME)),
+            ("nodes", np.int64, (MAX_NODES, _N_NODE)),
+        ]
+    )
 
 
 class BlockFacts(NamedTuple):
@@ -54,146 +69,156 @@ class BlockFacts(NamedTuple):
     exit_kind: NDArray[np.uint8]  # Branch of the last instruction
     may_fall: NDArray[np.uint8]  # 1: the last instruction is predicated
     entry: NDArray[np.uint8]  # 1: first block of its function
+    stays: NDArray[np.uint8]  # 1: a block of the same function after it changes no frame
 
 
-class Tracking(NamedTuple):
-    """What the kernel changes."""
+class Known(NamedTuple):
+    """The blocks and functions known at some time."""
 
-    state: I64
-    frames: I64  # [frame, column]
-    active: I32  # frames of the function on the stack
-    since: I64  # cycle at which the outermost of them was entered
-    inclusive: I64
-    calls: I64
-    nodes: I32  # [node, column]
-    node_cycles: I64
-    node_calls: I64
+    facts: BlockFacts
+    functions: int
 
 
 @kernel
-def _child(t: Tracking, parent: int, function: int) -> int:
+def _child(s: Record, parent: int, function: int) -> int:
     """Find or make the node for ``function`` called from ``parent``."""
-    if t.nodes[parent, _N_FUNCTION] == function:
+    nodes = s["nodes"]
+    if nodes[parent, _OF] == function:
         return parent  # direct recursion stays in one node
-    node = t.nodes[parent, _CHILD]
+    node = nodes[parent, _CHILD]
     while node >= 0:
-        if t.nodes[node, _N_FUNCTION] == function:
+        if nodes[node, _OF] == function:
             return int(node)
-        node = t.nodes[node, _SIBLING]
-    fresh = t.state[_NODES]
-    if fresh >= t.nodes.shape[0]:
-        t.state[_LOST] += 1
+        node = nodes[node, _SIBLING]
+    fresh = s["n_nodes"]
+    if fresh >= nodes.shape[0]:
+        s["lost"] += 1
         return parent
-    t.state[_NODES] = fresh + 1
-    t.nodes[fresh, _N_FUNCTION] = function
-    t.nodes[fresh, _PARENT] = parent
-    t.nodes[fresh, _CHILD] = -1
-    t.nodes[fresh, _SIBLING] = t.nodes[parent, _CHILD]
-    t.nodes[parent, _CHILD] = fresh
+    s["n_nodes"] = fresh + 1
+    nodes[fresh, _OF] = function
+    nodes[fresh, _PARENT] = parent
+    nodes[fresh, _CHILD] = -1
+    nodes[fresh, _SIBLING] = nodes[parent, _CHILD]
+    nodes[parent, _CHILD] = fresh
     return int(fresh)
 
 
 @kernel
-def _push(t: Tracking, function: int, return_address: int, tail: int) -> None:
-    depth = t.state[_DEPTH]
-    if depth >= t.frames.shape[0]:
-        t.state[_LOST] += 1
+def _push(s: Record, cost: Record, function: int, return_address: int, tail: int) -> None:
+    depth = s["depth"]
+    frames = s["frames"]
+    if depth >= frames.shape[0]:
+        s["lost"] += 1
         return
-    node = _child(t, 0 if depth == 0 else t.frames[depth - 1, _NODE], function)
-    t.frames[depth, _FUNCTION] = function
-    t.frames[depth, _NODE] = node
-    t.frames[depth, _RETURN_ADDRESS] = return_address
-    t.frames[depth, _TAIL] = tail
-    t.state[_DEPTH] = depth + 1
-    if t.active[function] == 0:
-        t.since[function] = t.state[_NOW]
-    t.active[function] += 1
+    parent = 0 if depth == 0 else frames[depth - 1, _NODE]
+    frames[depth, _FUNCTION] = function
+    frames[depth, _NODE] = _child(s, parent, function)
+    frames[depth, _RETURN_ADDRESS] = return_address
+    frames[depth, _TAIL] = tail
+    s["depth"] = depth + 1
+    if cost["active"] == 0:
+        cost["since"] = s["now"]
+    cost["active"] += 1
 
 
 @kernel
-def _pop_to(t: Tracking, depth: int) -> None:
-    """Leave all frames from ``depth`` upwards."""
-    for d in range(t.state[_DEPTH] - 1, depth - 1, -1):
-        function = t.frames[d, _FUNCTION]
-        t.active[function] -= 1
-        if t.active[function] == 0:
-            t.inclusive[function] += t.state[_NOW] - t.since[function]
-    t.state[_DEPTH] = depth
+def _pop(s: Record, cost: Record) -> None:
+    """Leave the frame on top."""
+    s["depth"] -= 1
+    cost["active"] -= 1
+    if cost["active"] == 0:
+        cost["inclusive"] += s["now"] - cost["since"]
 
 
 @kernel
-def _count(t: Tracking, function: int) -> None:
-    t.calls[function] += 1
-    t.node_calls[t.frames[t.state[_DEPTH] - 1, _NODE]] += 1
+def _count(s: Record, cost: Record) -> None:
+    cost["calls"] += 1
+    s["nodes"][s["frames"][s["depth"] - 1, _NODE], _ENTERED] += 1
 
 
 @kernel
-def _change_function(t: Tracking, function: int, entry: int, unwind: bool) -> None:
-    """Follow a jump into another function that is neither a call nor a return.
+def _frame_of(s: Record, function: int, unwind: bool) -> int:
+    """Return the frame that a jump into ``function``, no call and no return, goes back to, or -1.
 
-    With ``unwind``, it goes back to the topmost frame of that function wherever it is: the way of
-    ``longjmp``, which returns to an address that no frame waits for.
+    That is a frame of the chain of tail calls on top. With ``unwind``, it is the topmost frame of
+    that function wherever it is: the way of ``longjmp``, which returns to an address that no frame
+    waits for.
     """
-    top = t.state[_DEPTH] - 1
-    d = top
-    while d >= 0:
-        if t.frames[d, _FUNCTION] == function:
-            _pop_to(t, d + 1)
-            break
-        if t.frames[d, _TAIL] == 0 and not unwind:
-            d = -1
-        else:
-            d -= 1
-    if d < 0:
-        _push(t, function, t.frames[top, _RETURN_ADDRESS], 1)
-    if entry:
-        _count(t, function)
+    frames = s["frames"]
+    for d in range(s["depth"] - 1, -1, -1):
+        if frames[d, _FUNCTION] == function:
+            return d
+        if frames[d, _TAIL] == 0 and not unwind:
+            return -1
+    return -1
 
 
 @kernel
-def _returned(t: Tracking, address: int) -> bool:
-    """Leave the frames that a jump to ``address`` returns from, if it returns from any."""
-    for d in range(t.state[_DEPTH] - 1, -1, -1):
-        if t.frames[d, _RETURN_ADDRESS] == address:
-            while t.frames[d, _TAIL] != 0:
+def _returned_from(s: Record, address: int) -> int:
+    """Return the lowest frame that a jump to ``address`` returns from, or -1."""
+    frames = s["frames"]
+    for d in range(s["depth"] - 1, -1, -1):
+        if frames[d, _RETURN_ADDRESS] == address:
+            while frames[d, _TAIL] != 0:
                 d -= 1
-            _pop_to(t, d)
-            return True
-    return False
+            return d
+    return -1
 
 
 @kernel
-def _track(t: Tracking, facts: BlockFacts, blocks: I32, block_cycles: I64) -> None:
+def _track(
+    s: Record, functions: Records, facts: BlockFacts, blocks: I32, block_cycles: I64
+) -> None:
+    function_of, addresses, stays = facts.function, facts.address, facts.stays
+    exit_kind, ends, may_fall, entry = facts.exit_kind, facts.end, facts.may_fall, facts.entry
+    frames, nodes = s["frames"], s["nodes"]
+    previous = s["previous"]
+    node = 0  # context that the cycles from ``since`` on belong to
+    now = since = s["now"]
+    inside = -1  # function whose blocks may follow without a look; -1: look
     for i in range(blocks.shape[0]):
         block = blocks[i]
-        function = facts.function[block]
-        address = facts.address[block]
-        previous = t.state[_PREVIOUS]
-        if t.state[_DEPTH] == 0:
-            _push(t, function, -1, 0)
-            _count(t, function)
-        elif previous >= 0:
-            kind = facts.exit_kind[previous]
-            end = facts.end[previous]
-            fell = address == end and facts.may_fall[previous] != 0
-            if kind in (_CALL, _INDIRECT_CALL) and not fell:
-                _push(t, function, end, 0)
-                _count(t, function)
+        function = function_of[block]
+        if function != inside:
+            nodes[node, _CYCLES] += now - since
+            s["now"] = since = now
+            cost = functions[function]
+            address = addresses[block]
+            kind, return_address, fell = 0, -1, False
+            if previous >= 0:
+                kind = exit_kind[previous]
+                return_address = ends[previous]
+                fell = address == return_address and may_fall[previous] != 0
+            if previous < 0 or (kind in (_CALL, _INDIRECT_CALL) and not fell):
+                _push(s, cost, function, return_address, 0)
+                _count(s, cost)
             else:
-                same = function == facts.function[previous]
-                jumped = kind == _RETURN or (kind == _INDIRECT and not same)
-                if jumped and not fell and _returned(t, address):
-                    if t.state[_DEPTH] == 0:
-                        _push(t, function, -1, 0)
-                    same = t.frames[t.state[_DEPTH] - 1, _FUNCTION] == function
-                else:
-                    same = same or t.frames[t.state[_DEPTH] - 1, _FUNCTION] == function
-                if not same:
-                    unwind = kind == _RETURN and not fell and facts.entry[block] == 0
-                    _change_function(t, function, facts.entry[block], unwind)
-        t.state[_PREVIOUS] = block
-        t.state[_NOW] += block_cycles[i]
-        t.node_cycles[t.frames[t.state[_DEPTH] - 1, _NODE]] += block_cycles[i]
+                same = function == function_of[previous]
+                if not fell and (kind == _RETURN or (kind == _INDIRECT and not same)):
+                    d = _returned_from(s, address)
+                    while s["depth"] > d >= 0:
+                        _pop(s, functions[frames[s["depth"] - 1, _FUNCTION]])
+                        same = False
+                depth = s["depth"]
+                if depth == 0:
+                    _push(s, cost, function, -1, 0)
+                elif not same and frames[depth - 1, _FUNCTION] != function:
+                    return_address = frames[depth - 1, _RETURN_ADDRESS]
+                    enters = entry[block] != 0
+                    d = _frame_of(s, function, kind == _RETURN and not fell and not enters)
+                    while s["depth"] > d + 1 > 0:
+                        _pop(s, functions[frames[s["depth"] - 1, _FUNCTION]])
+                    if d < 0:
+                        _push(s, cost, function, return_address, 1)
+                    if enters:
+                        _count(s, cost)
+            node = frames[s["depth"] - 1, _NODE]
+        now += block_cycles[i]
+        previous = block
+        inside = function if stays[block] else -1
+    nodes[node, _CYCLES] += now - since
+    s["now"] = now
+    s["previous"] = previous
 
 
 @dataclass(frozen=True)
@@ -234,30 +259,19 @@ class CallTracker:
         self._facts = BlockFacts(
             np.zeros(0, np.int32), np.zeros(0, np.int64), np.zeros(0, np.int64),
             np.zeros(0, np.uint8), np.zeros(0, np.uint8), np.zeros(0, np.uint8),
+            np.zeros(0, np.uint8),
         )  # fmt: skip
-        self._frames = np.zeros((MAX_FRAMES, _N_FRAME), np.int64)
         self.reset()
 
     def reset(self) -> None:
         """Forget everything tracked: the next block is the first of a run."""
-        state = np.zeros(_N_STATE, np.int64)
-        state[_PREVIOUS] = -1
-        state[_NODES] = 1
-        nodes = np.full((MAX_NODES, _N_NODE), -1, np.int32)
-        n = len(self.functions)
-        self._t = Tracking(
-            state=state,
-            frames=self._frames,
-            active=np.zeros(n, np.int32),
-            since=np.zeros(n, np.int64),
-            inclusive=np.zeros(n, np.int64),
-            calls=np.zeros(n, np.int64),
-            nodes=nodes,
-            node_cycles=np.zeros(MAX_NODES, np.int64),
-            node_calls=np.zeros(MAX_NODES, np.int64),
-        )
+        self._stack = np.zeros(1, _stack_dtype())[0]
+        self._stack["previous"] = -1
+        self._stack["n_nodes"] = 1
+        self._stack["nodes"][0] = (-1, -1, -1, -1, 0, 0)
+        self._functions = np.zeros(len(self.functions), FUNCTION)
 
-    def feed(self, blocks: I32, block_cycles: I64) -> None:
+    def feed(self, blocks: I32, block_cycles: I64, known: Known | None = None) -> None:
         """Follow one chunk.
 
         Parameters
@@ -266,43 +280,58 @@ class CallTracker:
             Ids of the executed blocks in order, int32[n].
         block_cycles
             Cycles that each of them took, int64[n].
+        known
+            What `prepare` returned when these blocks were known; default: call it now.
         """
-        self._grow()
-        _track(self._t, self._facts, blocks, block_cycles)
+        facts, functions = self.prepare() if known is None else known
+        if functions > len(self._functions):
+            costs = np.zeros(functions, FUNCTION)
+            costs[: len(self._functions)] = self._functions
+            self._functions = costs
+        _track(self._stack, self._functions, facts, blocks, block_cycles)
 
     def result(self) -> Calls:
         """Return the state so far; frames still on the stack count up to now."""
-        t = self._t
-        n_nodes = int(t.state[_NODES])
-        running = np.where(t.active > 0, t.state[_NOW] - t.since, 0)
+        stack, costs = self._stack, self._functions
+        running = np.where(costs["active"] > 0, stack["now"] - costs["since"], 0)
+        nodes = stack["nodes"][: int(stack["n_nodes"])]
         return Calls(
             functions=self.functions,
-            inclusive_cycles=t.inclusive + running,
-            calls=t.calls.copy(),
-            node_function=t.nodes[:n_nodes, _N_FUNCTION].copy(),
-            node_parent=t.nodes[:n_nodes, _PARENT].copy(),
-            node_cycles=t.node_cycles[:n_nodes].copy(),
-            node_calls=t.node_calls[:n_nodes].copy(),
-            lost=int(t.state[_LOST]),
+            inclusive_cycles=costs["inclusive"] + running,
+            calls=costs["calls"].copy(),
+            node_function=nodes[:, _OF].astype(np.int32),
+            node_parent=nodes[:, _PARENT].astype(np.int32),
+            node_cycles=nodes[:, _CYCLES].copy(),
+            node_calls=nodes[:, _ENTERED].copy(),
+            lost=int(stack["lost"]),
         )
 
+    def prepare(self) -> Known:
+        """Return what is static about all code known now; cheap when it has not grown.
+
+        `feed` may then run in another thread while the code goes on growing in this one.
+        """
+        if len(self._facts.address) != len(self._code.blocks):
+            self._grow()
+        return Known(self._facts, len(self.functions))
+
     def _grow(self) -> None:
-        """Take in the blocks and functions found since the last chunk."""
+        """Take in the blocks and functions found since the last time."""
         known = len(self._facts.address)
-        if known == len(self._code.blocks):
-            return
         arrays = self._code.arrays()
         address = arrays.block_address[known:].astype(np.int64)
         last = arrays.block_first[known:] + arrays.block_count[known:] - 1
         function = self.functions.of(arrays.block_address[known:])
         starts = np.array(self.functions.addresses, np.int64)
+        kind = arrays.branch[last]
         fresh = BlockFacts(
             function=function,
             address=address,
             end=address + arrays.block_bytes[known:],
-            exit_kind=arrays.branch[last],
+            exit_kind=kind,
             may_fall=arrays.predicated[last],
             entry=(starts[function] == address).astype(np.uint8),
+            stays=(~np.isin(kind, (_CALL, _INDIRECT_CALL, _RETURN))).astype(np.uint8),
         )
         old = self._facts
         self._facts = BlockFacts(
@@ -312,13 +341,5 @@ class CallTracker:
             exit_kind=np.concatenate((old.exit_kind, fresh.exit_kind)),
             may_fall=np.concatenate((old.may_fall, fresh.may_fall)),
             entry=np.concatenate((old.entry, fresh.entry)),
+            stays=np.concatenate((old.stays, fresh.stays)),
         )
-        more = len(self.functions) - len(self._t.active)
-        if more:
-            t = self._t
-            self._t = t._replace(
-                active=np.pad(t.active, (0, more)),
-                since=np.pad(t.since, (0, more)),
-                inclusive=np.pad(t.inclusive, (0, more)),
-                calls=np.pad(t.calls, (0, more)),
-            )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import IO, cast
 
@@ -11,13 +13,16 @@ from m7sim.elf import Image
 from m7sim.machine import Machine
 from m7sim.machine.events import ICACHE_MAINTENANCE, MAINTENANCE, MemoryEvent
 from m7sim.profile.accounts import Accounts
+from m7sim.profile.worker import Worker
 from m7sim.trace.capture import Capture
-from m7sim.trace.chunk import Chunk
-from m7sim.trace.store import TraceWriter
+from m7sim.trace.chunk import Chunk, resolve
+from m7sim.trace.writer import TraceWriter
 
-CHUNK_BLOCKS = 1 << 16
+CHUNK_BLOCKS = 1 << 15
 # With a limit on cycles, chunks are shorter: the limit is looked at once per chunk.
 LIMITED_CHUNK_BLOCKS = 1 << 11
+# Chunks below this are accounted for at once: handing them to another thread takes as long.
+SHARED_CHUNK_BLOCKS = 1 << 11
 CONSOLE_BYTES = 1 << 24  # of the firmware's output that a result keeps
 
 
@@ -40,7 +45,12 @@ class Console:
 
 
 class Live:
-    """One machine, what records it, and what times the record."""
+    """One machine, what records it, and what times the record.
+
+    Full chunks are accounted for in another thread while the machine runs on, where there is a
+    core for it; all else, and everything in a run with a limit on cycles, in the thread that runs
+    the machine, after what was handed over. Either way the order is that of execution.
+    """
 
     def __init__(
         self,
@@ -74,9 +84,12 @@ class Live:
         self.max_instructions: int | None = None
         self.max_cycles: int | None = None
         self.writer: TraceWriter | None = None
+        self.on_progress: Callable[[int], None] | None = None
+        self._worker = Worker()
         self._events: list[MemoryEvent] = []
         self.machine.system.on_memory_event = self._on_memory_event
         self.machine.cycle_source = self._cycles
+        self.machine.attach(self)  # before the capture: told of the end of a run after it
         self.machine.attach(self.capture)
         self.capture.attach()
 
@@ -93,13 +106,31 @@ class Live:
         From reset the caches are off until the firmware switches them on; else they are as the
         board says.
         """
+        self._worker.discard()
         self.max_instructions, self.max_cycles = max_instructions, max_cycles
         chunk_blocks = CHUNK_BLOCKS if max_cycles is None else LIMITED_CHUNK_BLOCKS
         self.capture.limit(max_instructions, chunk_blocks=chunk_blocks)
         if self.accounts is not None:
             self.accounts.begin(warm=warm, from_reset=from_reset)
 
+    def settle(self) -> None:
+        """Wait until everything delivered is accounted for; raise what that raised."""
+        self._worker.drain()
+
+    # Observer of the machine's runs
+
+    def before_run(self) -> None:
+        pass
+
+    def before_host_call(self) -> None:
+        pass
+
+    def after_run(self) -> None:
+        self.settle()
+
     def close(self) -> None:
+        self._worker.close()
+        self.machine.detach(self)
         self.machine.detach(self.capture)
         self.capture.detach()
         self.machine.close()
@@ -128,14 +159,24 @@ class Live:
             if self.writer is not None:
                 self.writer.event(each.kind, each.values)
             if self.accounts is not None:
+                self.settle()
                 self.accounts.timer.apply(each)
 
     def _on_chunk(self, chunk: Chunk) -> None:
+        if self.on_progress is not None:
+            self.on_progress(self.capture.instructions)
         if self.writer is not None:
             self.writer.add(chunk)
         if self.accounts is None:
             return
-        self.accounts.feed(chunk, self.capture.plan())
+        prepared = self.accounts.prepare(self.capture.plan())
+        if self.max_cycles is None and len(chunk.blocks) >= SHARED_CHUNK_BLOCKS:
+            # Recording is ahead: help.
+            addresses = resolve(chunk, prepared.plan) if self._worker.behind else None
+            self._worker.put(partial(self.accounts.account, chunk, prepared, addresses))
+            return
+        self.settle()
+        self.accounts.account(chunk, prepared)
         if self.max_cycles is not None and self.accounts.timer.cycles >= self.max_cycles:
             self.capture.stop("cycles")
 
@@ -144,4 +185,5 @@ class Live:
         if self.accounts is None:
             return self.capture.instructions
         self.capture.deliver_finished()
+        self.settle()
         return self.accounts.total_cycles

@@ -82,13 +82,22 @@ class RunResult(Result):
 
     ``stop_reason`` is ``exit`` (semihosting), ``return``, ``max_instructions``, ``max_cycles``,
     ``fault`` or ``interrupted``; ``message`` is the sentence for people. ``exit_code`` is the
-    firmware's own, or None when it did not get that far.
+    firmware's own, or None when it did not get that far. ``trace_bytes`` is the size of the trace
+    file that was written or replayed, if any.
     """
 
     stop_reason: str
     message: str
     exit_code: int | None
     console: bytes
+    trace_bytes: int | None = None
+
+    @property
+    def trace_bytes_per_instruction(self) -> float | None:
+        """Size of the trace file, its code included, by instructions."""
+        if self.trace_bytes is None or not self.instructions:
+            return None
+        return self.trace_bytes / self.instructions
 
 
 @dataclass(frozen=True)

@@ -99,6 +99,8 @@ def document(result: Result) -> dict[str, Any]:
         doc["stop_reason"] = result.stop_reason
         doc["message"] = result.message
         doc["console"] = result.console.decode("utf-8", "replace")
+        doc["trace_bytes"] = result.trace_bytes
+        doc["trace_bytes_per_instruction"] = result.trace_bytes_per_instruction
     if isinstance(result, CallResult):
         doc["stack_bytes"] = result.stack_bytes
     return doc

@@ -10,7 +10,7 @@ from m7sim.profile.attribution import LineCost
 from m7sim.profile.result import Configuration, Result, RunResult
 from m7sim.report.layout import PLAIN, Style, open_console, open_grid, print_table, text_of
 from m7sim.timing.causes import StallCause
-from m7sim.units import format_count, format_hz, format_percent, format_seconds
+from m7sim.units import format_bytes, format_count, format_hz, format_percent, format_seconds
 from m7sim.validate import bands
 
 
@@ -81,8 +81,18 @@ def _totals(console: Console, result: Result) -> None:
         grid.add_row("cycles", "not modelled in this run (execution only)")
     for name, value in result.statistics.items():
         grid.add_row(name.replace("_", " "), format_count(value))
+    if isinstance(result, RunResult) and result.trace_bytes is not None:
+        grid.add_row("trace", _trace_size(result))
     console.print(grid)
     console.print()
+
+
+def _trace_size(result: RunResult) -> str:
+    text = format_bytes(result.trace_bytes or 0)
+    per_instruction = result.trace_bytes_per_instruction
+    if per_instruction is None:
+        return text
+    return f"{text}, {per_instruction:.2g} bytes per instruction"
 
 
 def _stalls(console: Console, result: Result) -> None:

@@ -44,10 +44,13 @@ def allocate(cache: Record, line: int, dirty: int) -> int:
 
 
 @kernel
-def present(cache: Record, line: int) -> bool:
-    """Say whether a line is there, without touching it."""
+def touch(cache: Record, line: int) -> bool:
+    """As `find` when the line is there; else change nothing and say so."""
     first = (line & cache["set_mask"]) * cache["ways"]
-    there = False
     for entry in range(first, first + cache["ways"]):
-        there = there or cache["tag"][entry] == line
-    return there
+        if cache["tag"][entry] == line:
+            cache["accesses"] += 1
+            cache["clock"] += 1
+            cache["used"][entry] = cache["clock"]
+            return True
+    return False

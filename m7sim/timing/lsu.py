@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from m7sim.jit import inlined, kernel
 from m7sim.timing.art import read_data
-from m7sim.timing.cache import ABSENT, find, present
+from m7sim.timing.cache import ABSENT, find, touch
 from m7sim.timing.linefill import fill_line, filled, transfer
 from m7sim.timing.memory import STORE_RING
 from m7sim.timing.state import (
@@ -246,11 +246,10 @@ def _in_one_line_there(u: Record, address: int, n_bytes: int) -> bool:
     if line == u["data_line"]:
         u["dcache"]["accesses"] += 1
         return True
-    if not present(u["dcache"], line):
+    if not touch(u["dcache"], line):
         return False
     if line == u["written_line"]:
         u["full_lines"] = 0
-    find(u["dcache"], line)
     u["data_line"] = line
     return True
 

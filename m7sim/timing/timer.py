@@ -13,6 +13,7 @@ from m7sim.isa.instruction import Branch
 from m7sim.machine.events import CACHES, MAINTENANCE, MPU, MemoryEvent
 from m7sim.timing.caches import maintain
 from m7sim.timing.causes import PairLoss, StallCause
+from m7sim.timing.feed import count_accesses
 from m7sim.timing.memo import FOR_EVER, run, settle
 from m7sim.timing.memorecord import add_up, empty
 from m7sim.timing.memory import clear_queues, forget
@@ -137,9 +138,9 @@ class Timer:
         self._install(self.prepare() if tables is None else tables)
         blocks = np.ascontiguousarray(blocks, np.int32)
         address = np.ascontiguousarray(address, np.uint32)
-        if len(blocks) and not 0 <= blocks.min() <= blocks.max() < len(self._blocks):
+        accesses = count_accesses(self._blocks, blocks)
+        if accesses < 0:
             raise ValueError(f"block ids are not all between 0 and {len(self._blocks) - 1}")
-        accesses = int(self._blocks["accesses"][blocks].sum())
         if accesses != len(address):
             raise ValueError(f"{len(address)} addresses for the {accesses} accesses of the blocks")
         block_cycles = np.zeros(len(blocks), np.int64)

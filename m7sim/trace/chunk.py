@@ -45,8 +45,15 @@ class Chunk:
         return sum(getattr(self, name).nbytes for name in self.__slots__)
 
 
-def resolve(chunk: Chunk, plan: PlanArrays) -> NDArray[np.uint32]:
+def resolve(
+    chunk: Chunk, plan: PlanArrays, room: NDArray[np.uint32] | None = None
+) -> NDArray[np.uint32]:
     """Reconstruct the start address of every access of a chunk.
+
+    Parameters
+    ----------
+    room
+        Array that the addresses are put into if they fit; without it they get a new one.
 
     Returns
     -------
@@ -54,8 +61,10 @@ def resolve(chunk: Chunk, plan: PlanArrays) -> NDArray[np.uint32]:
         uint32[m]: for every block in order, for every instruction with memory in row order, its
         start address, or ``NO_ACCESS`` when it is predicated and did not happen.
     """
-    first = plan.access_first
-    out = np.empty(int((first[chunk.blocks + 1] - first[chunk.blocks]).sum()), np.uint32)
+    count = int(_accesses(chunk.blocks, plan.access_first))
+    if room is None or count > room.size:
+        room = np.empty(count, np.uint32)
+    out = room[:count]
     recorded = plan.values.astype(np.int64) + np.diff(plan.step_first)
     work = np.zeros(int(recorded.max(initial=0)), np.uint32)
     _resolve(
@@ -63,6 +72,15 @@ def resolve(chunk: Chunk, plan: PlanArrays) -> NDArray[np.uint32]:
         out,
     )  # fmt: skip
     return out
+
+
+@kernel
+def _accesses(blocks: NDArray[np.int32], access_first: NDArray[np.int32]) -> int:
+    count = 0
+    for n in range(blocks.size):
+        block = np.uint64(blocks[n])
+        count += int(access_first[block + np.uint64(1)]) - int(access_first[block])
+    return count
 
 
 @kernel

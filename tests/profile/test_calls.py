@@ -71,7 +71,7 @@ class Flow:
         }
 
 
-KERNELS = ("_child", "_push", "_pop_to", "_count", "_change_function", "_returned", "_track")
+KERNELS = ("_child", "_push", "_pop", "_count", "_frame_of", "_returned_from", "_track")
 
 
 @pytest.fixture

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from micro_programs import Program, default_board, default_core
-from random_programs import Run, digest, random_run, striding, time_run
+from random_programs import Run, digest, random_run, slower_board, striding, time_run
 
+from m7sim.board import Board
 from m7sim.machine.events import CACHES, MAINTENANCE, MPU, MemoryEvent
 from m7sim.timing import Timer
 from m7sim.timing.caches import DCCIMVAC
@@ -21,12 +22,19 @@ SEEDS = st.integers(0, 2**31)
 TINY = Sizes(states=8, paths=16, nodes=256, parts=4096)
 
 
+BOARDS = (
+    default_board(),
+    default_board().override(icache=False, dcache=False),
+    default_board().override(icache=False, art=False),
+    slower_board(line_fill_cycles=40, read_latency_cycles=60),
+    Board.load("stm32h743"),
+    Board.load("imxrt1062"),
+)
+
+
 @settings(max_examples=60, deadline=None)
-@given(seed=SEEDS, at=PLACES, strides=st.booleans(), switches=st.integers(0, 7))
-def test_memo_equals_walk(seed: int, at: int, strides: bool, switches: int) -> None:
-    board = default_board().override(
-        icache=bool(switches & 1), dcache=bool(switches & 2), art=bool(switches & 4)
-    )
+@given(seed=SEEDS, at=PLACES, strides=st.booleans(), board=st.sampled_from(BOARDS))
+def test_memo_equals_walk(seed: int, at: int, strides: bool, board: Board) -> None:
     run = random_run(seed, n_blocks=8, n_executed=1500, at=at)
     if strides:
         run = striding(run, seed)

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 from m7sim.trace.battery import CODE_ADDRESS, Program, programs
 from m7sim.trace.rig import run_captured
-from m7sim.trace.store import save_trace
+from m7sim.trace.writer import save_trace
 
 NAMES = ("derived", "pointer_chase", "predicated_both", "overwritten", "page_crossing")
 TRACES = Path(__file__).parents[2] / "traces"
