@@ -1,4 +1,4 @@
-"""Numbers as people write them: cycles, hertz, bytes, seconds."""
+"""Numbers as people write them: cycles, hertz, bytes, seconds, volts, joules."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ _SCALE = {"": 1, "k": 10**3, "K": 10**3, "M": 10**6, "G": 10**9}
 _QUANTITY = re.compile(
     r"\s*([0-9][0-9_]*(?:\.[0-9]+)?(?:[eE][0-9]+)?)\s*([kKMG]?)\s*([A-Za-z]*)\s*"
 )
+
+_NUMBER = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([A-Za-zµ]+)\s*")
 
 
 def count(text: str) -> int:
@@ -26,6 +28,30 @@ def count(text: str) -> int:
 def hertz(text: str) -> int:
     """Parse a clock such as ``216 MHz``, ``216M`` or ``216000000``; the result is in hertz."""
     return _parse(text, {"", "Hz"}, "a clock such as 216MHz")
+
+
+def millivolts(text: str) -> int:
+    """Parse a voltage such as ``3.3V`` or ``3300mV``; the result is in millivolts."""
+    return round(1e3 * _physical(text, {"V": 1.0, "mV": 1e-3}, "a voltage such as 3.3V"))
+
+
+def seconds(text: str) -> float:
+    """Parse a time such as ``1s``, ``20ms`` or ``1h``; the result is in seconds."""
+    scale = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "min": 60.0, "h": 3600.0}
+    return _physical(text, scale, "a time such as 1s, 20ms or 5min")
+
+
+def milliampere_hours(text: str) -> float:
+    """Parse a battery's capacity such as ``230mAh`` or ``2.5Ah``; the result is in mAh."""
+    return _physical(text, {"mAh": 1.0, "Ah": 1e3}, "a capacity such as 230mAh")
+
+
+def _physical(text: str, units: dict[str, float], expected: str) -> float:
+    """Parse a positive number with a unit that must be there."""
+    match = _NUMBER.fullmatch(text)
+    if match and match[2] in units and float(match[1]) > 0:
+        return float(match[1]) * units[match[2]]
+    raise InputError(f"{text!r} is not {expected}")
 
 
 def _parse(text: str, units: set[str], expected: str) -> int:
@@ -61,6 +87,13 @@ def format_seconds(seconds: float) -> str:
         if seconds >= scale:
             return f"{seconds / scale:.4g} {unit}"
     return f"{seconds / 1e-9:.4g} ns"
+
+
+def format_joules(joules: float) -> str:
+    for scale, unit in ((1.0, "J"), (1e-3, "mJ"), (1e-6, "µJ")):
+        if joules >= scale:
+            return f"{joules / scale:.4g} {unit}"
+    return f"{joules / 1e-9:.4g} nJ"
 
 
 def format_percent(share: float) -> str:

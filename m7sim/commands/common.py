@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from m7sim.errors import InputError
-from m7sim.units import hertz
+from m7sim.units import hertz, millivolts
 
 EXIT_CHECK, EXIT_FIRMWARE, EXIT_LIMIT = 1, 3, 4
 EXIT_INTERRUPTED = 130
@@ -68,15 +68,41 @@ def add_command(
     return sub
 
 
-def add_target(sub: argparse.ArgumentParser) -> None:
+def add_board(sub: argparse.ArgumentParser) -> None:
     sub.add_argument(
         "--board", default="stm32f746", metavar="NAME|FILE", help="board, or a TOML file of one"
     )
+
+
+def add_target(sub: argparse.ArgumentParser) -> None:
+    add_board(sub)
     sub.add_argument(
         "--core", default="cortex_m7", metavar="NAME|FILE", help="core, or a TOML file of one"
     )
+    add_clock(sub)
+
+
+def add_clock(sub: argparse.ArgumentParser) -> None:
     sub.add_argument(
         "--clock", type=hertz, metavar="HZ", help="core clock such as 216MHz (default: the board's)"
+    )
+
+
+def add_power(sub: argparse.ArgumentParser) -> None:
+    """Add what power depends on beside the clock."""
+    sub.add_argument(
+        "--supply", type=millivolts, metavar="V", help="supply such as 3.3V (default: the board's)"
+    )
+    sub.add_argument(
+        "--voltage-scale",
+        type=int,
+        metavar="N",
+        help="of the core regulator (default: the lowest voltage the clock allows)",
+    )
+    sub.add_argument(
+        "--peripherals",
+        metavar="off|on|NAMES",
+        help="which are clocked: none, all, or some such as DMA2,LTDC (default: off)",
     )
 
 

@@ -7,7 +7,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from m7sim.commands.common import EXIT_CHECK, add_command, add_document, add_target, write
+from m7sim.commands.common import (
+    EXIT_CHECK,
+    add_command,
+    add_document,
+    add_power,
+    add_target,
+    write,
+)
 
 
 def add(commands: Any) -> None:
@@ -16,6 +23,7 @@ def add(commands: Any) -> None:
     )
     sub.add_argument("network", choices=["cifar10"], help="which network")
     add_target(sub)
+    add_power(sub)
     sub.add_argument("--weights", metavar="NPZ", help="quantized weights (default: seeded ones)")
     sub.add_argument(
         "--image", metavar="NPZ[:N]", help="input images, and which of them (default: a seeded one)"
@@ -40,6 +48,9 @@ def _command(arguments: argparse.Namespace) -> int:
             board=arguments.board,
             core=arguments.core,
             clock_hz=arguments.clock,
+            supply_mv=arguments.supply,
+            voltage_scale=arguments.voltage_scale,
+            peripherals=arguments.peripherals,
             on_layer=on_layer,
         )
     silicon = published.cifar10()

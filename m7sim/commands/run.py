@@ -12,6 +12,7 @@ from m7sim.commands.common import (
     EXIT_LIMIT,
     add_command,
     add_document,
+    add_power,
     add_target,
     complain,
     write,
@@ -26,6 +27,7 @@ def add(commands: Any) -> None:
     sub = add_command(commands, "run", _command, "Run an ELF and tell where its cycles went.")
     sub.add_argument("elf", metavar="FW.ELF", help="bare-metal Cortex-M7 ELF")
     add_target(sub)
+    add_power(sub)
     sub.add_argument(
         "--entry", metavar="SYMBOL", help="function to start at (default: reset, vector table)"
     )
@@ -62,6 +64,9 @@ def _command(arguments: argparse.Namespace) -> int:
         clock_hz=arguments.clock,
         files=arguments.files,
         time=not arguments.no_time,
+        supply_mv=arguments.supply,
+        voltage_scale=arguments.voltage_scale,
+        peripherals=arguments.peripherals,
     )
     if arguments.entry is not None:
         firmware.image.symbol(arguments.entry)  # before anything is printed

@@ -20,6 +20,7 @@ from m7sim.nets.network import InputRule, Network
 from m7sim.ops.layer import Layer
 from m7sim.ops.reference import Int8, deinterleave_x4
 from m7sim.ops.shapes import OpType, Shape
+from m7sim.ops.stream import Stream
 
 CLASSES = (
     *("airplane", "automobile", "bird", "cat", "deer"),
@@ -36,7 +37,6 @@ SEED = 2018
 OUT_SHIFTS = (9, 9, 9, 5)
 BIAS_SHIFTS = (0, 0, 0, 3)
 _TYPICAL_INPUT = 45.0  # standard deviation that the seeded weights aim at in every layer
-_UNIFORM_SUM = 147.8  # standard deviation of the sum of four uniform int8 values
 
 Arrays = Mapping[str, npt.NDArray[np.generic]]
 
@@ -53,7 +53,7 @@ def seeded(
     The random bytes come from the raw stream of PCG64, which NumPy keeps stable, so the same seed
     gives the same weights on any machine.
     """
-    stream = _Bytes(seed)
+    stream = Stream(seed)
     parameters = []
     for depth, out_ch, shift in zip(
         _depths(channels), (*channels, len(CLASSES)), OUT_SHIFTS, strict=True
@@ -72,7 +72,7 @@ def seeded(
 
 def seeded_image(*, seed: int = SEED) -> Int8:
     """Make an int8 input ``[32, 32, 3]`` from a seed."""
-    return _Bytes(seed + 1).normal(SIDE * SIDE * 3, _TYPICAL_INPUT).reshape(SIDE, SIDE, 3)
+    return Stream(seed + 1).normal(SIDE * SIDE * 3, _TYPICAL_INPUT).reshape(SIDE, SIDE, 3)
 
 
 def choose(weights: str | None, image: str | None) -> tuple[Network, Int8, str]:
@@ -310,17 +310,3 @@ def _input_rule(arrays: Arrays, path: Path) -> InputRule | None:
             raise InputError("input_mean_shift or input_right_shift is odd", where=str(path))
         return InputRule(mean=mean, left_shift=7, right_shift=int(shifts[0]))
     return None
-
-
-class _Bytes:
-    """Bell-shaped int8 values from the raw stream of PCG64."""
-
-    def __init__(self, seed: int) -> None:
-        self._stream = np.random.PCG64(seed)
-
-    def normal(self, count: int, deviation: float) -> Int8:
-        words = np.atleast_1d(self._stream.random_raw((count + 1) // 2)).astype("<u8")
-        sums = words.view(np.int8)[: 4 * count].reshape(count, 4).astype(np.int64).sum(axis=1)
-        scaled = np.rint(sums * (deviation / _UNIFORM_SUM))
-        values: Int8 = np.clip(scaled, -128, 127).astype(np.int8)
-        return values

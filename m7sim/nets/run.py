@@ -13,7 +13,8 @@ import numpy as np
 
 from m7sim.errors import CheckError
 from m7sim.nets.network import Network
-from m7sim.ops.kernels import OK, kernel_elf, prepare
+from m7sim.ops.calls import prepare
+from m7sim.ops.kernels import OK, kernel_elf
 from m7sim.ops.layer import Layer
 from m7sim.ops.reference import Int8
 from m7sim.profile.result import Configuration
@@ -35,6 +36,19 @@ class LayerRun:
     ms: float
     stalls: dict[str, int]
     matches: bool
+    energy_nj: float | None = None  # None: no current data for the chip
+    energy_low_nj: float | None = None
+    energy_high_nj: float | None = None
+    events: dict[str, float] = field(default_factory=dict)  # `Energy.counts`
+
+    @property
+    def mean_power_mw(self) -> float | None:
+        return 1e-3 * self.energy_nj / self.ms if self.energy_nj and self.ms else None
+
+    @property
+    def pj_per_op(self) -> float | None:
+        """Picojoules per operation."""
+        return 1e3 * self.energy_nj / self.ops if self.energy_nj and self.ops else None
 
     @property
     def mops_per_s(self) -> float:
@@ -66,7 +80,10 @@ class NetworkRun:
     def total(self) -> LayerRun:
         """Sums over the layers."""
         stalls: dict[str, int] = {}
+        events: dict[str, float] = {}
         for layer in self.layers:
+            for event, n in layer.events.items():
+                events[event] = events.get(event, 0.0) + n
             for cause, cycles in layer.stalls.items():
                 stalls[cause] = stalls.get(cause, 0) + cycles
         return LayerRun(
@@ -81,7 +98,16 @@ class NetworkRun:
             ms=sum(layer.ms for layer in self.layers),
             stalls=stalls,
             matches=all(layer.matches for layer in self.layers),
+            energy_nj=_total([layer.energy_nj for layer in self.layers]),
+            energy_low_nj=_total([layer.energy_low_nj for layer in self.layers]),
+            energy_high_nj=_total([layer.energy_high_nj for layer in self.layers]),
+            events=events,
         )
+
+
+def _total(parts: list[float | None]) -> float | None:
+    known = [part for part in parts if part is not None]
+    return sum(known) if len(known) == len(parts) else None
 
 
 def run(
@@ -92,6 +118,9 @@ def run(
     board: str = "stm32f746",
     core: str = "cortex_m7",
     clock_hz: int | None = None,
+    supply_mv: int | None = None,
+    voltage_scale: int | None = None,
+    peripherals: str | None = None,
     on_layer: Callable[[int, int, str], None] | None = None,
 ) -> NetworkRun:
     """Run one inference on the simulated board.
@@ -102,6 +131,8 @@ def run(
         The layers, and the int8 input of the first one.
     image_name
         Where the image comes from, for people.
+    board, core, clock_hz, supply_mv, voltage_scale, peripherals
+        As of `m7sim.session.load`.
     on_layer
         Told before each layer: its number from 0, how many there are, its name.
 
@@ -112,7 +143,10 @@ def run(
     FirmwareError
         If a kernel goes wrong.
     """
-    firmware = load(kernel_elf(), board=board, core=core, clock_hz=clock_hz)
+    firmware = load(
+        kernel_elf(), board=board, core=core, clock_hz=clock_hz, supply_mv=supply_mv,
+        voltage_scale=voltage_scale, peripherals=peripherals,
+    )  # fmt: skip
     x, runs = image, []
     for index, layer in enumerate(network.layers):
         if on_layer:
@@ -131,10 +165,11 @@ def run(
 def _run_layer(firmware: Firmware, layer: Layer, x: Int8, *, warm: bool) -> tuple[Int8, LayerRun]:
     expected = layer.forward(x)
     call = prepare(layer, x)
-    place = {name: "FLASH" for name in ("weights", "bias") if layer.weights is not None}
+    place = dict.fromkeys(call.constant_names, "FLASH")
     result = firmware.call(call.function, *call.arguments, warm=warm, place=place)
     if call.returns_status and result.value != OK:
         raise CheckError(f"{call.function} refused the shape of {layer.name}", where=layer.name)
+    energy = result.energy
     run = LayerRun(
         name=layer.name,
         type=layer.shape.op.value,
@@ -147,5 +182,9 @@ def _run_layer(firmware: Firmware, layer: Layer, x: Int8, *, warm: bool) -> tupl
         ms=result.time_ms,
         stalls=result.stalls,
         matches=bool(np.array_equal(call.output, expected)),
+        energy_nj=energy.energy_nj if energy else None,
+        energy_low_nj=energy.low_nj if energy else None,
+        energy_high_nj=energy.high_nj if energy else None,
+        events=energy.counts if energy else {},
     )
     return call.output, run

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from m7sim.board import Board
 from m7sim.core import Core
 from m7sim.elf import Image
+from m7sim.energy import EnergyModel
 from m7sim.isa.code import Code
 from m7sim.profile.attribution import Profile
 from m7sim.profile.calls import CallTracker, Known
@@ -31,8 +32,11 @@ class Prepared(NamedTuple):
 class Accounts:
     """Times chunks of a run and attributes their cycles; the same live and on replay."""
 
-    def __init__(self, image: Image, board: Board, core: Core, code: Code) -> None:
+    def __init__(
+        self, image: Image, board: Board, core: Core, code: Code, energy: EnergyModel | None = None
+    ) -> None:
         self._image, self._core, self._code = image, core, code
+        self._energy = energy
         self.timer = Timer(core.table(), board, code)
         self.tracker = CallTracker(code, image)
         self._cycles_before = 0
@@ -88,6 +92,7 @@ class Accounts:
         """Return the fields of a `Result` that come from timing."""
         timing = self.timer.result()
         calls = self.tracker.result()
+        energy = self._energy and self._energy.of(timing, self._code.arrays())
         return {
             "instructions": timing.instructions,
             "cycles": timing.cycles,
@@ -97,7 +102,9 @@ class Accounts:
                 cause.name.lower(): cycles
                 for cause, cycles in sorted(timing.stalls.items(), key=lambda s: (-s[1], s[0]))
             },
-            "profile": Profile(self._image, self._code, timing, calls),
+            "profile": Profile(
+                self._image, self._code, timing, calls, energy.row_nj if energy else None
+            ),
             "statistics": {
                 "branches": int(timing.branches.executed.sum()),
                 "branches_taken": int(timing.branches.taken.sum()),
@@ -106,6 +113,9 @@ class Accounts:
                 "dcache_misses": timing.dcache.misses,
                 "dcache_write_backs": timing.dcache.write_backs,
                 "art_misses": timing.art.misses,
+                # times that two loads from one bank did not share a cycle
+                "bank_conflicts": timing.pair_losses.get("bank", 0),
             },
             "rows": row_uses(self._core, self._code, timing.executions),
+            "energy": energy,
         }

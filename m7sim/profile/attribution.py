@@ -22,6 +22,7 @@ from m7sim.timing.causes import StallCause
 from m7sim.timing.result import BranchCounts
 
 I64 = NDArray[np.int64]
+F64 = NDArray[np.float64]
 
 CAUSE_NAMES = tuple(cause.name.lower() for cause in StallCause)
 
@@ -62,7 +63,8 @@ class RowCosts(Protocol):
 class InstructionCosts:
     """Cost of each executed address, ascending; all arrays have one entry per address.
 
-    ``stalls`` is int64[address, StallCause], and ``cycles == issue_cycles + stalls.sum(axis=1)``.
+    ``stalls`` is int64[address, StallCause], ``energy_nj`` float64[address], and
+    ``cycles == issue_cycles + stalls.sum(axis=1)``.
     """
 
     address: NDArray[np.uint32]
@@ -70,6 +72,7 @@ class InstructionCosts:
     executions: I64
     issue_cycles: I64
     stalls: I64
+    energy_nj: F64 | None = None  # None: no current data for the chip
 
     @property
     def cycles(self) -> I64:
@@ -79,7 +82,10 @@ class InstructionCosts:
 
 @dataclass(frozen=True)
 class FunctionCost:
-    """One function; ``inclusive_cycles`` contains its callees, recursion counted once."""
+    """One function; ``inclusive_cycles`` contains its callees, recursion counted once.
+
+    ``energy_nj`` is that of its own instructions, None without current data for the chip.
+    """
 
     name: str
     address: int
@@ -90,6 +96,7 @@ class FunctionCost:
     calls: int
     issue_cycles: int
     stalls: dict[str, int]
+    energy_nj: float | None = None
 
 
 @dataclass(frozen=True)
@@ -107,6 +114,7 @@ class LineCost:
     instructions: int
     issue_cycles: int
     stalls: dict[str, int]
+    energy_nj: float | None = None
 
 
 class Profile:
@@ -126,16 +134,26 @@ class Profile:
         Executions, issue cycles and stalls per row.
     calls
         Inclusive cycles and call counts (`CallTracker.result`).
+    energy_nj
+        Energy per row of ``timing``, or None.
     """
 
-    def __init__(self, image: Source, code: Code, timing: RowCosts, calls: Calls) -> None:
+    def __init__(
+        self,
+        image: Source,
+        code: Code,
+        timing: RowCosts,
+        calls: Calls,
+        energy_nj: F64 | None = None,
+    ) -> None:
         self._image, self._code, self._timing = image, code, timing
+        self._energy_nj = energy_nj
         self.calls = calls
 
     @cached_property
     def instructions(self) -> InstructionCosts:
         """Costs by address."""
-        return _by_address(self._code, self._timing)
+        return _by_address(self._code, self._timing, self._energy_nj)
 
     @cached_property
     def lines(self) -> tuple[LineCost, ...]:
@@ -153,7 +171,7 @@ class Profile:
         return branch_costs(self._image, self._code, self._timing.branches)
 
 
-def _by_address(code: Code, timing: RowCosts) -> InstructionCosts:
+def _by_address(code: Code, timing: RowCosts, energy_nj: F64 | None) -> InstructionCosts:
     rows = np.flatnonzero(timing.executions)
     row_address = code.arrays().address[rows]
     address, first, group = np.unique(row_address, return_index=True, return_inverse=True)
@@ -164,6 +182,7 @@ def _by_address(code: Code, timing: RowCosts) -> InstructionCosts:
         executions=_sum(timing.executions[rows], group, n),
         issue_cycles=_sum(timing.row_issue_cycles[rows], group, n),
         stalls=_sum(timing.row_stalls[rows], group, n),
+        energy_nj=None if energy_nj is None else _sum_energy(energy_nj[rows], group, n),
     )
 
 
@@ -171,6 +190,19 @@ def _sum(values: I64, group: NDArray[np.intp], n: int) -> I64:
     """Sum the rows of ``values`` that have the same group number, exactly."""
     total = np.zeros((n, *values.shape[1:]), np.int64)
     np.add.at(total, group, values)
+    return total
+
+
+def _energy(costs: InstructionCosts, group: NDArray[np.intp], n: int) -> list[float] | list[None]:
+    """Return the energy of each group; None for each without current data."""
+    if costs.energy_nj is None:
+        return [None] * n
+    return list(map(float, _sum_energy(costs.energy_nj, group, n)))
+
+
+def _sum_energy(energy_nj: F64, group: NDArray[np.intp], n: int) -> F64:
+    total = np.zeros(n)
+    np.add.at(total, group, energy_nj)
     return total
 
 
@@ -197,6 +229,7 @@ def _lines(image: Source, costs: InstructionCosts) -> tuple[LineCost, ...]:
     executions = _sum(costs.executions, group, n)
     issue = _sum(costs.issue_cycles, group, n)
     stalls = _sum(costs.stalls, group, n)
+    energy = _energy(costs, group, n)
     lines = [
         LineCost(
             file=file,
@@ -207,6 +240,7 @@ def _lines(image: Source, costs: InstructionCosts) -> tuple[LineCost, ...]:
             instructions=int(executions[k]),
             issue_cycles=int(issue[k]),
             stalls=stall_dict(stalls[k]),
+            energy_nj=energy[k],
         )
         for (file, line, _), k in keys.items()
     ]
@@ -222,6 +256,7 @@ def _functions(
     executions = _sum(costs.executions, group, n)
     issue = _sum(costs.issue_cycles, group, n)
     stalls = _sum(costs.stalls, group, n)
+    energy = _energy(costs, group, n)
     inclusive = np.zeros(n, np.int64)
     inclusive[: len(calls.inclusive_cycles)] = calls.inclusive_cycles
     inclusive += _fallen_into(code, timing, calls, n)
@@ -241,6 +276,7 @@ def _functions(
                 calls=int(called[k]),
                 issue_cycles=int(issue[k]),
                 stalls=stall_dict(stalls[k]),
+                energy_nj=energy[k],
             )
         )
     return tuple(sorted(functions, key=lambda f: (-f.self_cycles, f.address)))

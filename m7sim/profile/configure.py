@@ -22,9 +22,17 @@ NOT_MODELLED = (
 
 
 def configuration(
-    image: Image, board: Board, core: Core, *, entry: str, arguments: str, warm: bool, timed: bool
+    image: Image,
+    board: Board,
+    core: Core,
+    *,
+    entry: str,
+    arguments: str,
+    warm: bool,
+    timed: bool,
+    power: str = "",
 ) -> Configuration:
-    """Describe what is simulated."""
+    """Describe what is simulated; ``power`` is the operating point, or why there is none."""
     caches = tuple(
         f"{name} {format_bytes(cache.size_bytes)} {cache.ways}-way, "
         f"{cache.line_bytes}-byte lines, {'on' if cache.enabled else 'off'}"
@@ -51,6 +59,7 @@ def configuration(
         not_modelled=NOT_MODELLED,
         guessed_parameters=guessed_parameters(core),
         versions={"m7sim": __version__, "unicorn": _installed("unicorn")},
+        power=power,
     )
 
 

@@ -10,6 +10,7 @@ from typing import IO, cast
 from m7sim.board import Board
 from m7sim.core import Core
 from m7sim.elf import Image
+from m7sim.energy import EnergyModel
 from m7sim.machine import Machine
 from m7sim.machine.events import ICACHE_MAINTENANCE, MAINTENANCE, MemoryEvent
 from m7sim.profile.accounts import Accounts
@@ -62,6 +63,7 @@ class Live:
         arguments: str = "",
         stdout: IO[bytes] | None = None,
         stdin: IO[bytes] | None = None,
+        energy: EnergyModel | None = None,
     ) -> None:
         self.console = Console(stdout)
         self.machine = Machine(
@@ -80,7 +82,7 @@ class Live:
         )
         self.accounts: Accounts | None = None
         if core is not None:
-            self.accounts = Accounts(image, board, core, self.capture.code)
+            self.accounts = Accounts(image, board, core, self.capture.code, energy)
         self.max_instructions: int | None = None
         self.max_cycles: int | None = None
         self.writer: TraceWriter | None = None

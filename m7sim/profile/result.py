@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from m7sim.energy import Energy
 from m7sim.profile.attribution import Profile
 
 
@@ -39,6 +40,7 @@ class Configuration:
     not_modelled: tuple[str, ...]
     guessed_parameters: tuple[str, ...] = ()  # of the core, with their values
     versions: Mapping[str, str] = field(default_factory=dict)
+    power: str = ""  # the operating point, or why there is neither power nor energy
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,8 @@ class Result:
 
     ``cycles == issue_cycles + sum(stalls.values())``. ``dual_issued`` counts the instructions that
     issued beside an older one. When only execution was asked for (``time=False``), the cycles are
-    0, ``stalls`` is empty and ``profile`` is None.
+    0, ``stalls`` is empty and ``profile`` is None. ``energy`` is None without timing, and without
+    current data for the board's chip and clock; ``configuration.power`` says why.
     """
 
     configuration: Configuration
@@ -59,6 +62,7 @@ class Result:
     profile: Profile | None
     statistics: dict[str, int]
     rows: tuple[RowUse, ...]
+    energy: Energy | None = field(default=None, kw_only=True)
 
     @property
     def ipc(self) -> float:

@@ -6,6 +6,7 @@ import json
 from dataclasses import asdict
 from typing import Any
 
+from m7sim.energy import Energy
 from m7sim.profile.result import CallResult, Configuration, Result, RunResult
 from m7sim.validate import bands
 
@@ -30,7 +31,25 @@ def configuration(c: Configuration) -> dict[str, Any]:
         "timed": c.timed,
         "not_modelled": list(c.not_modelled),
         "guessed_parameters": list(c.guessed_parameters),
+        "power": c.power,
         "versions": dict(c.versions),
+    }
+
+
+def energy_part(energy: Energy) -> dict[str, Any]:
+    """Return the ``energy`` part: totals, and their sum by event and by instruction class."""
+    return {
+        "energy_nj": energy.energy_nj,
+        "low_nj": energy.low_nj,
+        "high_nj": energy.high_nj,
+        "mean_power_mw": energy.mean_power_mw,
+        "low_mw": energy.low_mw,
+        "high_mw": energy.high_mw,
+        "nj_per_instruction": energy.nj_per_instruction,
+        "operating_point": energy.point.text,
+        "parts_nj": energy.parts_nj,
+        "classes_nj": energy.classes_nj,
+        "events": energy.counts,
     }
 
 
@@ -52,6 +71,7 @@ def document(result: Result) -> dict[str, Any]:
         "stalls": dict(result.stalls),
         "statistics": dict(result.statistics),
         "error_band": bands.applying(result).document() if result.configuration.timed else None,
+        "energy": energy_part(result.energy) if result.energy else None,
         "functions": [],
         "lines": [],
         "branches": [],
@@ -77,6 +97,7 @@ def document(result: Result) -> dict[str, Any]:
                 "calls": f.calls,
                 "issue_cycles": f.issue_cycles,
                 "stalls": f.stalls,
+                "energy_nj": f.energy_nj,
             }
             for f in result.profile.functions
         ]
@@ -90,6 +111,7 @@ def document(result: Result) -> dict[str, Any]:
                 "instructions": line.instructions,
                 "issue_cycles": line.issue_cycles,
                 "stalls": line.stalls,
+                "energy_nj": line.energy_nj,
             }
             for line in result.profile.lines
         ]

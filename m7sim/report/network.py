@@ -36,6 +36,8 @@ def render(run: NetworkRun, published: Published | None, *, style: Style = PLAIN
     console.print(grid)
     console.print()
     _layers(console, run)
+    if run.total.energy_nj is not None:
+        _energy(console, run)
     _stalls(console, run)
     if published is not None:
         _beside(console, run, published)
@@ -62,6 +64,32 @@ def _layers(console: Any, run: NetworkRun) -> None:
         for layer in (*run.layers, run.total)
     ]
     print_table(console, "Cost by layer", columns, rows)
+
+
+def _energy(console: Any, run: NetworkRun) -> None:
+    total = run.total.energy_nj or 1.0
+    rows = [
+        (
+            layer.name,
+            layer.type,
+            f"{(layer.energy_nj or 0.0) * 1e-3:.1f}",
+            f"{100 * (layer.energy_nj or 0.0) / total:.1f}",
+            f"{layer.pj_per_op:.0f}" if layer.pj_per_op else "",
+            f"{layer.mean_power_mw:.0f}" if layer.mean_power_mw else "",
+            _power_range(layer),
+        )
+        for layer in (*run.layers, run.total)
+    ]
+    columns = ("layer", "type", ">µJ", ">%", ">pJ/Op", ">mW", ">range")
+    print_table(console, "Energy by layer (typical chip, 25 C)", columns, rows)
+
+
+def _power_range(layer: LayerRun) -> str:
+    if not layer.ms or layer.energy_low_nj is None or layer.energy_high_nj is None:
+        return ""
+    return (
+        f"{1e-3 * layer.energy_low_nj / layer.ms:.0f}-{1e-3 * layer.energy_high_nj / layer.ms:.0f}"
+    )
 
 
 def _stalls(console: Any, run: NetworkRun) -> None:
@@ -138,6 +166,17 @@ def document(run: NetworkRun, published: Published | None) -> dict[str, Any]:
         "total": _layer(run.total),
         "error_band": bands.applying_to_class("multiply").document(),
     }
+    total = run.total
+    doc["energy"] = None
+    if total.energy_nj is not None:
+        doc["energy"] = {
+            "energy_nj": total.energy_nj,
+            "low_nj": total.energy_low_nj,
+            "high_nj": total.energy_high_nj,
+            "mean_power_mw": total.mean_power_mw,
+            "pj_per_op": total.pj_per_op,
+            "events": total.events,
+        }
     if published is not None:
         by_name = {layer.name: layer for layer in run.layers}
         doc["measured"] = {
@@ -171,5 +210,10 @@ def _layer(layer: LayerRun) -> dict[str, Any]:
         "mops_per_s": layer.mops_per_s,
         "cycles_per_mac": layer.cycles_per_mac,
         "stalls": layer.stalls,
+        "energy_nj": layer.energy_nj,
+        "energy_low_nj": layer.energy_low_nj,
+        "energy_high_nj": layer.energy_high_nj,
+        "mean_power_mw": layer.mean_power_mw,
+        "pj_per_op": layer.pj_per_op,
         "matches_model": layer.matches,
     }

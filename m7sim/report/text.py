@@ -5,12 +5,23 @@ from __future__ import annotations
 from pathlib import PurePath
 
 from rich.console import Console
+from rich.table import Table
 
+from m7sim.energy import Energy, Event
+from m7sim.energy.model import FIXED
+from m7sim.isa.classes import MEANING
 from m7sim.profile.attribution import LineCost
 from m7sim.profile.result import Configuration, Result, RunResult
 from m7sim.report.layout import PLAIN, Style, open_console, open_grid, print_table, text_of
 from m7sim.timing.causes import StallCause
-from m7sim.units import format_bytes, format_count, format_hz, format_percent, format_seconds
+from m7sim.units import (
+    format_bytes,
+    format_count,
+    format_hz,
+    format_joules,
+    format_percent,
+    format_seconds,
+)
 from m7sim.validate import bands
 
 
@@ -32,6 +43,9 @@ def render(result: Result, *, style: Style = PLAIN, with_configuration: bool = T
     _totals(console, result)
     if result.profile is not None:
         _stalls(console, result)
+        if result.energy is not None and result.energy.energy_nj:
+            _energy_parts(console, result.energy)
+            _energy_classes(console, result, result.energy, style.top)
         _functions(console, result, style.top)
         _lines(console, result, style.top)
         _branches(console, result, style.top)
@@ -55,6 +69,8 @@ def _configuration(console: Console, c: Configuration) -> None:
     grid.add_row("core", f"{c.core} {c.core_revision}".rstrip())
     grid.add_row("memories", ", ".join(c.memories))
     grid.add_row("caches", ", ".join(c.caches))
+    if c.power:
+        grid.add_row("power", c.power)
     if c.not_modelled:
         grid.add_row("not modelled", "; ".join(c.not_modelled))
     if c.guessed_parameters:
@@ -77,6 +93,8 @@ def _totals(console: Console, result: Result) -> None:
         grid.add_row("IPC", f"{result.ipc:.3f} instructions per cycle")
         grid.add_row("dual issue", f"{format_percent(result.dual_issue_share)} of issue cycles")
         grid.add_row("error band", bands.applying(result).text)
+        if result.energy is not None:
+            _energy(grid, result.energy)
     else:
         grid.add_row("cycles", "not modelled in this run (execution only)")
     for name, value in result.statistics.items():
@@ -85,6 +103,56 @@ def _totals(console: Console, result: Result) -> None:
         grid.add_row("trace", _trace_size(result))
     console.print(grid)
     console.print()
+
+
+def _energy(grid: Table, energy: Energy) -> None:
+    grid.add_row(
+        "power",
+        f"{energy.mean_power_mw:.0f} mW on average ({energy.low_mw:.0f} to {energy.high_mw:.0f}, "
+        "typical chip)",
+    )
+    grid.add_row(
+        "energy",
+        f"{format_joules(energy.energy_nj * 1e-9)}, "
+        f"{energy.nj_per_instruction:.2f} nJ per instruction",
+    )
+
+
+def _energy_parts(console: Console, energy: Energy) -> None:
+    """List what drew the energy."""
+    meanings = {event.key: event.meaning for event in Event}
+    meanings |= {FIXED: "Current that does not depend on the code.", "total": ""}
+    parts = sorted(energy.parts_nj.items(), key=lambda part: -part[1])
+    rows = [
+        (
+            name,
+            format_joules(nj * 1e-9),
+            f"{100 * nj / energy.energy_nj:.1f}",
+            meanings[name],
+        )
+        for name, nj in (*parts, ("total", energy.energy_nj))
+        if nj
+    ]
+    print_table(console, "Energy by event", ("event", ">energy", ">%", "*meaning"), rows)
+
+
+def _energy_classes(console: Console, result: Result, energy: Energy, top: int) -> None:
+    """List the classes that drew most; the cycles charged to an instruction are in its energy."""
+    executed = {row.name: row.instructions for row in result.rows}
+    rows = [
+        (
+            name,
+            format_joules(nj * 1e-9),
+            f"{100 * nj / energy.energy_nj:.1f}",
+            format_count(executed.get(name, 0)),
+            f"{nj / executed[name]:.2f}" if executed.get(name) else "-",
+            MEANING[name],
+        )
+        for name, nj in list(energy.classes_nj.items())[:top]
+    ]
+    columns = ("class", ">energy", ">%", ">instructions", ">nJ each", "*what")
+    title = f"Energy by instruction class, stalls included ({_shown(len(energy.classes_nj), top)})"
+    print_table(console, title, columns, rows)
 
 
 def _trace_size(result: RunResult) -> str:
@@ -113,7 +181,11 @@ def _share(cycles: int, result: Result) -> str:
 def _functions(console: Console, result: Result, top: int) -> None:
     assert result.profile is not None
     functions = result.profile.functions
-    columns = ("*function", ">self", ">%", ">inclusive", ">%", ">calls", ">instructions")
+    energy = result.energy is not None
+    columns = (
+        *("*function", ">self", ">%", ">inclusive", ">%", ">calls", ">instructions"),
+        *((">energy",) if energy else ()),
+    )
     rows = [
         (
             f.name,
@@ -123,6 +195,7 @@ def _functions(console: Console, result: Result, top: int) -> None:
             _share(f.inclusive_cycles, result),
             format_count(f.calls),
             format_count(f.instructions),
+            *((format_joules((f.energy_nj or 0.0) * 1e-9),) if energy else ()),
         )
         for f in functions[:top]
     ]

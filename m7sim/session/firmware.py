@@ -1,30 +1,21 @@
-"""The whole chain in two calls: load an ELF, then run it or call its functions.
-
-Execution is recorded in bounded chunks, and each chunk is timed and attributed as soon as it is
-full, so memory does not grow with the run and firmware that reads ``DWT->CYCCNT`` gets modelled
-cycles. Timing a saved trace later (`replay`) goes through the same code and gives the same result.
-"""
+"""An ELF on a board, to run or to call functions of."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, replace
-from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
 from m7sim.board import Board
 from m7sim.core import Core
 from m7sim.elf import Image
+from m7sim.energy import EnergyModel
 from m7sim.errors import InputError, LimitError
 from m7sim.machine import Machine, Stop
-from m7sim.machine.events import MemoryEvent
-from m7sim.profile.accounts import Accounts
 from m7sim.profile.configure import configuration
 from m7sim.profile.live import LIMITED_CHUNK_BLOCKS, Live
 from m7sim.profile.result import CallResult, Configuration, RunResult
-from m7sim.profile.worker import Worker
-from m7sim.trace.store import SavedTrace, load_trace
 from m7sim.trace.writer import TraceWriter
 from m7sim.units import format_count
 
@@ -48,13 +39,23 @@ class Firmware:
         What was loaded.
     time : bool
         False: execute only, no cycles.
+    energy : EnergyModel or None
+        None: no current data; ``power`` says why.
     """
 
     def __init__(
-        self, image: Image, board: Board, core: Core, *, files: Path | None, time: bool
+        self,
+        image: Image,
+        board: Board,
+        core: Core,
+        *,
+        files: Path | None,
+        time: bool,
+        energy: tuple[EnergyModel | None, str] = (None, ""),
     ) -> None:
         self.image, self.board, self.core = image, board, core
         self.files, self.time = files, time
+        self.energy, self.power = energy
         self._live: Live | None = None
 
     @property
@@ -74,6 +75,7 @@ class Firmware:
         return configuration(
             self.image, self.board, self.core,
             entry=entry or FROM_RESET, arguments=arguments, warm=warm, timed=self.time,
+            power=self.power,
         )  # fmt: skip
 
     def run(
@@ -127,6 +129,7 @@ class Firmware:
             arguments=arguments,
             stdout=stdout,
             stdin=stdin,
+            energy=self.energy,
         )
         live.on_progress = on_progress
         plan = self.configuration(entry=entry, arguments=arguments)
@@ -214,7 +217,7 @@ class Firmware:
     def _ready(self) -> Live:
         if self._live is None:
             core = self.core if self.time else None
-            self._live = Live(self.image, self.board, core, files=self.files)
+            self._live = Live(self.image, self.board, core, files=self.files, energy=self.energy)
         return self._live
 
     def _drop(self) -> None:
@@ -275,119 +278,3 @@ class Firmware:
         line = self.image.line_at(address)
         text = f"in {function.name}" if function else f"at 0x{address:08x}"
         return f"{text} at {Path(line.file).name}:{line.line}" if line else text
-
-
-def load(
-    elf: str | Path,
-    board: str | Path | Board = "stm32f746",
-    core: str | Path | Core = "cortex_m7",
-    *,
-    clock_hz: int | None = None,
-    files: str | Path | None = None,
-    time: bool = True,
-) -> Firmware:
-    """Load a bare-metal ELF onto a board.
-
-    Parameters
-    ----------
-    elf
-        Linked for the board's memory.
-    board, core
-        Names of tables that come with the package, TOML files, or loaded ones.
-    clock_hz
-        Core clock instead of the board's.
-    files
-        Folder below which the firmware may open files by semihosting; default none.
-    time
-        False: execute only, which is several times faster; results then have no cycles.
-
-    Raises
-    ------
-    ElfError
-        If the ELF is damaged or not for a Cortex-M.
-    TableError
-        If a table breaks its schema.
-    InputError
-        If a file or folder does not exist.
-    """
-    chip = _board(board, clock_hz)
-    table = core if isinstance(core, Core) else Core.load(core)
-    folder = None if files is None else Path(files)
-    if folder is not None and not folder.is_dir():
-        raise InputError("no such folder for semihosting files", where=str(files))
-    return Firmware(Image.load(elf), chip, table, files=folder, time=time)
-
-
-def replay(
-    trace: str | Path,
-    board: str | Path | Board = "",
-    core: str | Path | Core = "cortex_m7",
-    *,
-    elf: str | Path | None = None,
-    clock_hz: int | None = None,
-    on_chunk: Callable[[int, int, int], None] = lambda done, chunks, instructions: None,
-) -> RunResult:
-    """Time a saved trace: on the board it was recorded on, or on another with the same memory map.
-
-    Parameters
-    ----------
-    trace
-        File that `Firmware.run` saved.
-    board
-        Default the one of the recording, at its clock.
-    core
-        Core to time it on.
-    elf
-        The program, for names and lines; default the path it was loaded from.
-    clock_hz
-        Core clock instead of the board's.
-    on_chunk
-        Told before each chunk: how many were read, of how many, and the instructions in all.
-
-    Raises
-    ------
-    InputError
-        If the trace is damaged, or the ELF is missing or another one.
-    """
-    with load_trace(trace) as saved:
-        entry, arguments = saved.run_text("entry"), saved.run_text("arguments")
-        if not board:
-            clock_hz = clock_hz or saved.clock_hz
-        chip = _board(board or saved.run_text("board"), clock_hz)
-        table = core if isinstance(core, Core) else Core.load(core)
-        image = _image_of(saved, elf)
-        accounts = Accounts(image, chip, table, saved.code)
-        accounts.begin(warm=False, from_reset=entry == FROM_RESET)
-        with Worker() as worker:  # times one chunk while the next is read
-            for index, chunk in enumerate(saved.chunks()):
-                on_chunk(index, len(saved), saved.instructions)
-                for event in saved.events(index):
-                    worker.put(partial(accounts.timer.apply, MemoryEvent(*event)))
-                prepared = accounts.prepare(saved.plan())
-                worker.put(partial(accounts.account, chunk, prepared))
-        plan = configuration(
-            image, chip, table, entry=entry, arguments=arguments, warm=False, timed=True
-        )
-        return RunResult(
-            configuration=plan, **accounts.figures(), stop_reason="replay",
-            message=f"replayed from {saved.path}", exit_code=None, console=b"",
-            trace_bytes=saved.stored_bytes,
-        )  # fmt: skip
-
-
-def _board(board: str | Path | Board, clock_hz: int | None) -> Board:
-    chip = board if isinstance(board, Board) else Board.load(board)
-    return chip if clock_hz is None else chip.override(clock_hz=clock_hz)
-
-
-def _image_of(saved: SavedTrace, elf: str | Path | None) -> Image:
-    path = Path(elf or saved.run_text("elf"))
-    do = "Give the ELF that was run (elf=…, --elf)"
-    if not path.is_file():
-        raise InputError(
-            f"the program of this trace is not at {path}", where=str(saved.path), do=do
-        )
-    image = Image.load(path)
-    if image.sha256 != saved.header["elf"].get("sha256"):
-        raise InputError(f"{path} is not the program of this trace", where=str(saved.path), do=do)
-    return image
