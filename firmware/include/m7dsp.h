@@ -24,6 +24,13 @@ static inline void m7_store32(void *p, uint32_t value)
     __builtin_memcpy(p, &value, 4);
 }
 
+/** Halfword to any byte address: one STRH. */
+static inline void m7_store16(void *p, uint32_t value)
+{
+    uint16_t half = (uint16_t)value;
+    __builtin_memcpy(p, &half, 2);
+}
+
 static inline uint32_t m7_ror(uint32_t x, uint32_t bits)
 {
     return (x >> bits) | (x << (32u - bits));
@@ -34,6 +41,70 @@ static inline uint32_t m7_sxtb16(uint32_t x)
 {
     uint32_t result;
     __asm__("sxtb16 %0, %1" : "=r"(result) : "r"(x));
+    return result;
+}
+
+/** Bytes 0 and 2, zero-extended to the two halves. */
+static inline uint32_t m7_uxtb16(uint32_t x)
+{
+    uint32_t result;
+    __asm__("uxtb16 %0, %1" : "=r"(result) : "r"(x));
+    return result;
+}
+
+/** Bytes 1 and 3, sign-extended to the two halves: the rotation is part of the instruction. */
+static inline uint32_t m7_sxtb16_ror8(uint32_t x)
+{
+    uint32_t result;
+    __asm__("sxtb16 %0, %1, ror #8" : "=r"(result) : "r"(x));
+    return result;
+}
+
+/** sum + bytes 0 and 2 of x, sign-extended, in each half. */
+static inline uint32_t m7_sxtab16(uint32_t sum, uint32_t x)
+{
+    uint32_t result;
+    __asm__("sxtab16 %0, %1, %2" : "=r"(result) : "r"(sum), "r"(x));
+    return result;
+}
+
+/** sum + bytes 1 and 3 of x, sign-extended, in each half. */
+static inline uint32_t m7_sxtab16_ror8(uint32_t sum, uint32_t x)
+{
+    uint32_t result;
+    __asm__("sxtab16 %0, %1, %2, ror #8" : "=r"(result) : "r"(sum), "r"(x));
+    return result;
+}
+
+/** accumulator + product of the low halves. */
+static inline int32_t m7_smlabb(uint32_t x, uint32_t y, int32_t accumulator)
+{
+    int32_t result;
+    __asm__ volatile("smlabb %0, %1, %2, %3" : "=r"(result) : "r"(x), "r"(y), "r"(accumulator));
+    return result;
+}
+
+/** accumulator + product of the high halves. */
+static inline int32_t m7_smlatt(uint32_t x, uint32_t y, int32_t accumulator)
+{
+    int32_t result;
+    __asm__ volatile("smlatt %0, %1, %2, %3" : "=r"(result) : "r"(x), "r"(y), "r"(accumulator));
+    return result;
+}
+
+/** accumulator + product of the high half of x and the low half of y. */
+static inline int32_t m7_smlatb(uint32_t x, uint32_t y, int32_t accumulator)
+{
+    int32_t result;
+    __asm__ volatile("smlatb %0, %1, %2, %3" : "=r"(result) : "r"(x), "r"(y), "r"(accumulator));
+    return result;
+}
+
+/** (x * y + 2^31) >> 32. */
+static inline int32_t m7_smmulr(int32_t x, int32_t y)
+{
+    int32_t result;
+    __asm__("smmulr %0, %1, %2" : "=r"(result) : "r"(x), "r"(y));
     return result;
 }
 
@@ -94,6 +165,46 @@ static inline uint32_t m7_qadd16(uint32_t x, uint32_t y)
 {
     uint32_t result;
     __asm__("qadd16 %0, %1, %2" : "=r"(result) : "r"(x), "r"(y));
+    return result;
+}
+
+/** x + y in each half, wrapping. */
+static inline uint32_t m7_sadd16(uint32_t x, uint32_t y)
+{
+    uint32_t result;
+    __asm__("sadd16 %0, %1, %2" : "=r"(result) : "r"(x), "r"(y));
+    return result;
+}
+
+/** x + y in each byte, saturated to [-128, 127]. */
+static inline uint32_t m7_qadd8(uint32_t x, uint32_t y)
+{
+    uint32_t result;
+    __asm__("qadd8 %0, %1, %2" : "=r"(result) : "r"(x), "r"(y));
+    return result;
+}
+
+/** The larger of x and y in each byte: a subtraction sets the flags that the select reads. */
+static inline uint32_t m7_max8(uint32_t x, uint32_t y)
+{
+    uint32_t result;
+    __asm__("ssub8 %0, %1, %2\n\tsel %0, %1, %2" : "=&r"(result) : "r"(x), "r"(y));
+    return result;
+}
+
+/** The smaller of x and y in each byte. */
+static inline uint32_t m7_min8(uint32_t x, uint32_t y)
+{
+    uint32_t result;
+    __asm__("ssub8 %0, %1, %2\n\tsel %0, %2, %1" : "=&r"(result) : "r"(x), "r"(y));
+    return result;
+}
+
+/** x saturated to [-32768, 32767]. */
+static inline int32_t m7_ssat16(int32_t x)
+{
+    int32_t result;
+    __asm__("ssat %0, #16, %1" : "=r"(result) : "r"(x));
     return result;
 }
 

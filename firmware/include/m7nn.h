@@ -138,6 +138,25 @@ int32_t m7nn_fc_x4(const int8_t *in, const int8_t *weights, int32_t in_len, int3
                    int16_t *vec_buffer);
 
 /*
+ * Fully connected on 16-bit activations with 8-bit weights: as above, but saturated to 16 bits.
+ * No buffer, and its own x4 order, as the activations need no expansion: for each group of 4 rows
+ * and each 2 columns, 8 bytes
+ *   r1c1 r2c1 r1c2 r2c2   r3c1 r4c1 r3c2 r4c2
+ * then the left-over column with its 4 rows; then the 0 to 3 left-over rows, plain.
+ */
+int32_t m7nn_fc_q15_naive(const int16_t *in, const int8_t *weights, int32_t in_len,
+                          int32_t out_len, const int8_t *bias, int32_t bias_shift,
+                          int32_t out_shift, int16_t *out);
+
+/** Two rows at a time; the activations are paired as SXTB16 pairs the weights. */
+int32_t m7nn_fc_q15(const int16_t *in, const int8_t *weights, int32_t in_len, int32_t out_len,
+                    const int8_t *bias, int32_t bias_shift, int32_t out_shift, int16_t *out);
+
+/** Four rows at a time on x4-interleaved weights. */
+int32_t m7nn_fc_q15_x4(const int16_t *in, const int8_t *weights, int32_t in_len, int32_t out_len,
+                       const int8_t *bias, int32_t bias_shift, int32_t out_shift, int16_t *out);
+
+/*
  * Pooling, along x and then along y.
  *
  *   in      int8 [in_y][in_x][ch]; the optimised forms OVERWRITE it (they pool along x in place)
@@ -162,6 +181,12 @@ int32_t m7nn_max_pool(int8_t *in, int32_t in_x, int32_t in_y, int32_t ch, int32_
                       int32_t stride_y, int8_t *out, int32_t out_x, int32_t out_y,
                       int16_t *buffer);
 
+/** The same with SSUB8 and SEL: four maxima in two instructions instead of about twenty. */
+int32_t m7nn_max_pool_sel(int8_t *in, int32_t in_x, int32_t in_y, int32_t ch, int32_t kernel_x,
+                          int32_t kernel_y, int32_t pad_x, int32_t pad_y, int32_t stride_x,
+                          int32_t stride_y, int8_t *out, int32_t out_x, int32_t out_y,
+                          int16_t *buffer);
+
 int32_t m7nn_ave_pool_naive(int8_t *in, int32_t in_x, int32_t in_y, int32_t ch, int32_t kernel_x,
                             int32_t kernel_y, int32_t pad_x, int32_t pad_y, int32_t stride_x,
                             int32_t stride_y, int8_t *out, int32_t out_x, int32_t out_y,
@@ -178,6 +203,12 @@ void m7nn_relu_naive(int8_t *data, int32_t length);
 
 /** Four elements per word: sign mask by QSUB8, cleared with BIC. */
 void m7nn_relu(int8_t *data, int32_t length);
+
+/** out[i] = saturate8(in[i] + in2[i]); out may be in or in2; any length from 0. */
+void m7nn_add_naive(const int8_t *in, const int8_t *in2, int32_t length, int8_t *out);
+
+/** Four elements per word: QADD8. */
+void m7nn_add(const int8_t *in, const int8_t *in2, int32_t length, int8_t *out);
 
 /*
  * Softmax with powers of two in place of exponentials, to Q7 (127 stands for 1).

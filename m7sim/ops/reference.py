@@ -9,16 +9,22 @@ for the C side.
 
 from __future__ import annotations
 
+from typing import Any, TypeVar
+
 import numpy as np
 import numpy.typing as npt
 
 from m7sim.errors import InputError
 
 Int8 = npt.NDArray[np.int8]
+Int16 = npt.NDArray[np.int16]
+Activations = npt.NDArray[Any]  # int8; int16 in the q15 family
 Int64 = npt.NDArray[np.int64]
 Pair = tuple[int, int]
+_Integer = TypeVar("_Integer", bound=np.signedinteger)
 
 MAX_AVERAGE_SIDE = 256  # sums of up to 256 int8 values fit the int16 accumulators of the kernel
+_BLOCK_ELEMENTS = 1 << 22  # of windows that are multiplied at once, which bounds memory
 SOFTMAX_RANGE = 8  # inputs this far below the largest count as 0
 SOFTMAX_ONE = 0x100000
 
@@ -65,11 +71,8 @@ def conv(
             f"convolution of input {x.shape} with weights {weights.shape}",
             do="Give [y, x, in_ch] and [out_ch, kernel_y, kernel_x, in_ch].",
         )
-    windows = _windows(x, weights.shape[1:3], stride, pad, out_size)
-    # float64 holds every partial sum exactly (below 2^53) and uses the matrix product of BLAS.
-    flat = windows.reshape(*windows.shape[:2], -1).astype(np.float64)
-    sums = flat @ weights.reshape(weights.shape[0], -1).T.astype(np.float64)
-    return _requantise(sums.astype(np.int64), bias, bias_shift, out_shift)
+    seen = windows(x, weights.shape[1:3], stride, pad, out_size)
+    return _requantise(dense_sums(seen, weights), bias, bias_shift, out_shift)
 
 
 def depthwise(
@@ -97,15 +100,16 @@ def depthwise(
             f"depthwise convolution of input {x.shape} with weights {weights.shape}",
             do="Give [y, x, ch] and [kernel_y, kernel_x, ch].",
         )
-    windows = _windows(x, weights.shape[:2], stride, pad, out_size)
-    sums = np.einsum("yxijc,ijc->yxc", windows.astype(np.int64), weights.astype(np.int64))
-    return _requantise(sums, bias, bias_shift, out_shift)
+    seen = windows(x, weights.shape[:2], stride, pad, out_size)
+    return _requantise(channel_sums(seen, weights), bias, bias_shift, out_shift)
 
 
 def fully_connected(
-    x: Int8, weights: Int8, bias: Int8, *, bias_shift: int = 0, out_shift: int = 0
-) -> Int8:
+    x: Activations, weights: Int8, bias: Int8, *, bias_shift: int = 0, out_shift: int = 0
+) -> Activations:
     """Multiply the flattened input by row-major weights ``[out_len, in_len]``.
+
+    An int16 input gives an int16 output, saturated to 16 bits.
 
     Raises
     ------
@@ -118,7 +122,10 @@ def fully_connected(
             do="Give weights [out_len, in_len].",
         )
     sums = weights.astype(np.int64) @ x.ravel().astype(np.int64)
-    return _requantise(sums, bias, bias_shift, out_shift)
+    total = _shifted(sums, bias, bias_shift, out_shift)
+    return (
+        np.clip(total, -32768, 32767).astype(np.int16) if x.dtype == np.int16 else _saturate8(total)
+    )
 
 
 def max_pool(
@@ -140,7 +147,7 @@ def max_pool(
     InputError
         If a window would hold no pixel of the image.
     """
-    rows, columns = _pool_spans(x.shape, kernel, stride, pad, out_size)
+    rows, columns = pool_spans(x.shape, kernel, stride, pad, out_size)
     narrow = np.stack([x[:, start:stop].max(axis=1) for start, stop in columns], axis=1)
     return np.stack([narrow[start:stop].max(axis=0) for start, stop in rows])
 
@@ -159,7 +166,7 @@ def ave_pool(
     """
     if max(kernel) > MAX_AVERAGE_SIDE:
         raise InputError(f"average over a window of {kernel}", do="Sides go up to 256.")
-    rows, columns = _pool_spans(x.shape, kernel, stride, pad, out_size)
+    rows, columns = pool_spans(x.shape, kernel, stride, pad, out_size)
     narrow = np.stack([_mean(x[:, start:stop], axis=1) for start, stop in columns], axis=1)
     return np.stack([_mean(narrow[start:stop], axis=0) for start, stop in rows])
 
@@ -167,6 +174,11 @@ def ave_pool(
 def relu(x: Int8) -> Int8:
     """Replace negative elements by 0."""
     return np.maximum(x, np.int8(0))
+
+
+def add(x: Int8, y: Int8) -> Int8:
+    """Add two images of one scale, saturating."""
+    return _saturate8(x.astype(np.int16) + y.astype(np.int16))
 
 
 def softmax(x: Int8) -> Int8:
@@ -191,6 +203,23 @@ def interleave_x4(weights: Int8) -> Int8:
     by column, left-over rows plain.
     """
     return np.ascontiguousarray(weights).ravel()[_x4_order(*weights.shape)]
+
+
+def interleave_x4_q15(weights: Int8) -> Int8:
+    """Order row-major weights ``[out_len, in_len]`` for ``m7nn_fc_q15_x4``; a flat array.
+
+    Each 4 rows and 2 columns become 8 bytes (r row, c column, from 1): r1c1 r2c1 r1c2 r2c2, r3c1
+    r4c1 r3c2 r4c2. A left-over column follows with its 4 rows, left-over rows plain.
+    """
+    rows, columns = weights.shape[0] // 4 * 4, weights.shape[1] // 2 * 2
+    parts = []
+    for first in range(0, rows, 4):
+        # axes: pair of rows, row in pair, column pair, column in pair
+        quads = weights[first : first + 4, :columns].reshape(2, 2, columns // 2, 2)
+        parts.append(quads.transpose(2, 0, 3, 1).ravel())
+        parts.append(weights[first : first + 4, columns:].T.ravel())
+    parts.append(weights[rows:].ravel())
+    return np.concatenate(parts)
 
 
 def deinterleave_x4(weights: Int8, *, out_len: int, in_len: int) -> Int8:
@@ -227,9 +256,13 @@ def pool_out_size(size: Pair, kernel: Pair, stride: Pair, pad: Pair) -> Pair:
 
 
 def _requantise(sums: Int64, bias: Int8, bias_shift: int, out_shift: int) -> Int8:
+    return _saturate8(_shifted(sums, bias, bias_shift, out_shift))
+
+
+def _shifted(sums: Int64, bias: Int8, bias_shift: int, out_shift: int) -> npt.NDArray[np.int32]:
     half = (1 << out_shift) >> 1
     total = sums + (bias.astype(np.int64) << bias_shift) + half
-    return _saturate8(total.astype(np.int32) >> out_shift)  # int32 wraps as the accumulator does
+    return total.astype(np.int32) >> out_shift  # int32 wraps as the accumulator does
 
 
 def _saturate8(values: npt.NDArray[np.integer]) -> Int8:
@@ -237,10 +270,40 @@ def _saturate8(values: npt.NDArray[np.integer]) -> Int8:
     return saturated
 
 
-def _windows(
-    x: Int8, kernel: tuple[int, ...], stride: Pair, pad: Pair, out_size: Pair | None
-) -> Int8:
-    """View the padded input as ``[out_y, out_x, kernel_y, kernel_x, ch]``."""
+def dense_sums(seen: npt.NDArray[Any], weights: Int8) -> Int64:
+    """Multiply windows ``[y, x, kernel_y, kernel_x, in_ch]`` by weights ``[out_ch, …]``."""
+    rows, columns = seen.shape[:2]
+    # float64 holds every partial sum exactly (below 2^53) and uses the matrix product of BLAS.
+    matrix = weights.reshape(weights.shape[0], -1).T.astype(np.float64)
+    sums = np.empty((rows, columns, weights.shape[0]), np.int64)
+    step = max(1, _BLOCK_ELEMENTS // (columns * matrix.shape[0]))
+    for first in range(0, rows, step):
+        block = seen[first : first + step].reshape(-1, columns, matrix.shape[0])
+        sums[first : first + step] = (block.astype(np.float64) @ matrix).astype(np.int64)
+    return sums
+
+
+def channel_sums(seen: npt.NDArray[Any], weights: Int8) -> Int64:
+    """Multiply windows ``[y, x, kernel_y, kernel_x, ch]`` by weights ``[kernel_y, kernel_x, ch]``.
+
+    With more channels in the weights, each channel of the windows serves several in a row.
+    """
+    repeat = weights.shape[2] // seen.shape[4]
+    sums = np.zeros((*seen.shape[:2], weights.shape[2]), np.int64)
+    for y, x in np.ndindex(*weights.shape[:2]):
+        tap = np.repeat(seen[:, :, y, x].astype(np.int64), repeat, axis=-1)
+        sums += tap * weights[y, x].astype(np.int64)
+    return sums
+
+
+def windows(
+    x: npt.NDArray[_Integer],
+    kernel: tuple[int, ...],
+    stride: Pair,
+    pad: Pair,
+    out_size: Pair | None,
+) -> npt.NDArray[_Integer]:
+    """View the input, with zeros around it, as ``[out_y, out_x, kernel_y, kernel_x, ch]``."""
     size, sides = (x.shape[0], x.shape[1]), (kernel[0], kernel[1])
     out = out_size or conv_out_size(size, sides, stride, pad)
     if min(out) < 1:
@@ -253,7 +316,7 @@ def _windows(
     return view.transpose(0, 1, 3, 4, 2)
 
 
-def _pool_spans(
+def pool_spans(
     shape: tuple[int, ...], kernel: Pair, stride: Pair, pad: Pair, out_size: Pair | None
 ) -> tuple[list[Pair], list[Pair]]:
     """Return the clipped windows (start, stop) along y and along x."""

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from m7sim.ops.kernels import OK, KernelCall, kernel_elf
+from m7sim.ops.calls import KernelCall
+from m7sim.ops.kernels import OK, kernel_elf
 
 
 def on_board(elf: Path):

@@ -11,10 +11,16 @@ from hypothesis import strategies as st
 
 from m7sim import toolchain
 from m7sim.nets import cifar10
-from m7sim.ops import Layer, OpType, Shape, kernel_forms, kernels, prepare
+from m7sim.ops import Layer, OpType, Shape, kernel_forms, prepare, registry
 
 pytestmark = pytest.mark.toolchain
 
+TINY = {
+    OpType.CONV: {"size": 4, "in_ch": 4, "out_ch": 4},
+    OpType.POINTWISE: {"size": 4, "in_ch": 4, "out_ch": 4},
+    OpType.FULLY_CONNECTED: {"in_len": 8, "out_len": 4},
+    OpType.SOFTMAX: {"length": 10},
+}
 thorough = settings(
     max_examples=150,
     deadline=None,
@@ -242,26 +248,15 @@ def test_seeded_network_runs_on_every_form(run):
         x = expected
 
 
-def test_prepared_parameters_are_those_of_the_header():
-    text = (toolchain.firmware_dir() / "include" / "m7nn.h").read_text()
-    for op, forms in kernels._FORMS.items():
-        shape = {
-            OpType.CONV: Shape.conv((4, 4), 4, 4, kernel=(3, 3)),
-            OpType.POINTWISE: Shape.conv((4, 4), 4, 4, kernel=(1, 1)),
-            OpType.DEPTHWISE: Shape.depthwise((4, 4), 4, kernel=(3, 3)),
-            OpType.FULLY_CONNECTED: Shape.fully_connected(8, 4),
-            OpType.MAX_POOL: Shape.pool(OpType.MAX_POOL, (4, 4), 4, kernel=(2, 2), stride=(2, 2)),
-            OpType.AVE_POOL: Shape.pool(OpType.AVE_POOL, (4, 4), 4, kernel=(2, 2), stride=(2, 2)),
-            OpType.RELU: Shape.relu((4, 4), 4),
-            OpType.SOFTMAX: Shape.softmax(10),
-        }[op]
-        plain = shape.weight_shape is None
-        layer = Layer(name="x", shape=shape) if plain else weighted_layer(shape, 0, 0, 0)
-        for form, name in forms.items():
-            if form not in kernel_forms(shape):
-                continue
-            prototype = re.search(rf"\b{name}\(([^)]*)\)", text)
-            assert prototype, name
+def test_prepared_parameters_are_those_of_the_headers():
+    headers = sorted((toolchain.firmware_dir() / "include").glob("m7nn*.h"))
+    text = "".join(header.read_text() for header in headers)
+    for op in registry.OPS.values():
+        work = op.workload(op.shape(**TINY.get(op.type, {"size": 4, "ch": 4})))
+        assert set(work.variants) == set(op.kernels) - {"rgb", "multi"}, op.name
+        for variant in work.variants:
+            call = work.call(variant)
+            prototype = re.search(rf"\b{call.function}\(([^)]*)\)", text)
+            assert prototype, call.function
             names = [re.split(r"[ *]", part.strip())[-1] for part in prototype[1].split(",")]
-            call = prepare(layer, np.zeros(shape.in_elements, np.int8), form=form)
-            assert list(call.parameters) == names, name
+            assert list(call.parameters) == names, call.function

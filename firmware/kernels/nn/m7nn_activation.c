@@ -1,4 +1,4 @@
-/* Rectifier and softmax, optimised. */
+/* Rectifier, addition and softmax, optimised. */
 #include "m7nn_internal.h"
 
 void m7nn_relu(int8_t *data, int32_t length)
@@ -15,6 +15,19 @@ void m7nn_relu(int8_t *data, int32_t length)
             *data = 0;
         }
         data++;
+    }
+}
+
+void m7nn_add(const int8_t *in, const int8_t *in2, int32_t length, int8_t *out)
+{
+    for (int32_t n = length >> 2; n > 0; n--) {
+        m7_store32(out, m7_qadd8(m7_load32(in), m7_load32(in2)));
+        in += 4;
+        in2 += 4;
+        out += 4;
+    }
+    for (int32_t n = length & 3; n > 0; n--) {
+        *out++ = (int8_t)m7_ssat8(*in++ + *in2++);
     }
 }
 

@@ -222,6 +222,35 @@ void m7nn_relu_naive(int8_t *data, int32_t length)
     }
 }
 
+void m7nn_add_naive(const int8_t *in, const int8_t *in2, int32_t length, int8_t *out)
+{
+    for (int32_t i = 0; i < length; i++) {
+        out[i] = saturate8(in[i] + in2[i]);
+    }
+}
+
+int32_t m7nn_fc_q15_naive(const int16_t *in, const int8_t *weights, int32_t in_len,
+                          int32_t out_len, const int8_t *bias, int32_t bias_shift,
+                          int32_t out_shift, int16_t *out)
+{
+    if (in_len < 1 || out_len < 1 || bias_shift < 0 || bias_shift > 31 || out_shift < 0 ||
+        out_shift > 31) {
+        return M7NN_BAD_SHAPE;
+    }
+    for (int32_t row = 0; row < out_len; row++) {
+        uint32_t sum = start(bias[row], bias_shift, out_shift);
+        for (int32_t column = 0; column < in_len; column++) {
+            sum += (uint32_t)(in[column] * weights[row * in_len + column]);
+        }
+        int32_t value = (int32_t)sum >> out_shift;
+        if (value > 32767) {
+            value = 32767;
+        }
+        out[row] = (int16_t)(value < -32768 ? -32768 : value);
+    }
+    return M7NN_OK;
+}
+
 void m7nn_softmax_naive(const int8_t *in, int32_t length, int8_t *out)
 {
     int32_t base = -128;

@@ -39,12 +39,28 @@ static void compare_and_replace(int8_t *target, const int8_t *other, int32_t len
     }
 }
 
-int32_t m7nn_max_pool(int8_t *in, int32_t in_x, int32_t in_y, int32_t ch, int32_t kernel_x,
-                      int32_t kernel_y, int32_t pad_x, int32_t pad_y, int32_t stride_x,
-                      int32_t stride_y, int8_t *out, int32_t out_x, int32_t out_y,
-                      int16_t *buffer)
+/** target[i] = max(target[i], other[i]): one subtraction and one selection per word. */
+static void select_larger(int8_t *target, const int8_t *other, int32_t length)
 {
-    (void)buffer;
+    for (int32_t n = length >> 2; n > 0; n--) {
+        m7_store32(target, m7_max8(m7_load32(target), m7_load32(other)));
+        target += 4;
+        other += 4;
+    }
+    for (int32_t n = length & 3; n > 0; n--) {
+        *target = *other > *target ? *other : *target;
+        target++;
+        other++;
+    }
+}
+
+typedef void (*replace_function)(int8_t *target, const int8_t *other, int32_t length);
+
+static inline int32_t max_pool(int8_t *in, int32_t in_x, int32_t in_y, int32_t ch,
+                               int32_t kernel_x, int32_t kernel_y, int32_t pad_x, int32_t pad_y,
+                               int32_t stride_x, int32_t stride_y, int8_t *out, int32_t out_x,
+                               int32_t out_y, replace_function replace)
+{
     if (pad_x >= stride_x ||
         !m7nn_pool_shape_ok(in_x, in_y, ch, kernel_x, kernel_y, pad_x, pad_y, stride_x, stride_y,
                             out_x, out_y)) {
@@ -58,7 +74,7 @@ int32_t m7nn_max_pool(int8_t *in, int32_t in_x, int32_t in_y, int32_t ch, int32_
             int8_t *target = row + x * ch;
             memmove(target, row + start * ch, (uint32_t)ch);
             for (int32_t tap = start + 1; tap < stop; tap++) {
-                compare_and_replace(target, row + tap * ch, ch);
+                replace(target, row + tap * ch, ch);
             }
         }
     }
@@ -68,10 +84,30 @@ int32_t m7nn_max_pool(int8_t *in, int32_t in_x, int32_t in_y, int32_t ch, int32_
         int8_t *target = out + y * out_x * ch;
         memcpy(target, in + start * in_x * ch, (uint32_t)(out_x * ch));
         for (int32_t tap = start + 1; tap < stop; tap++) {
-            compare_and_replace(target, in + tap * in_x * ch, out_x * ch);
+            replace(target, in + tap * in_x * ch, out_x * ch);
         }
     }
     return M7NN_OK;
+}
+
+int32_t m7nn_max_pool(int8_t *in, int32_t in_x, int32_t in_y, int32_t ch, int32_t kernel_x,
+                      int32_t kernel_y, int32_t pad_x, int32_t pad_y, int32_t stride_x,
+                      int32_t stride_y, int8_t *out, int32_t out_x, int32_t out_y,
+                      int16_t *buffer)
+{
+    (void)buffer;
+    return max_pool(in, in_x, in_y, ch, kernel_x, kernel_y, pad_x, pad_y, stride_x, stride_y, out,
+                    out_x, out_y, compare_and_replace);
+}
+
+int32_t m7nn_max_pool_sel(int8_t *in, int32_t in_x, int32_t in_y, int32_t ch, int32_t kernel_x,
+                          int32_t kernel_y, int32_t pad_x, int32_t pad_y, int32_t stride_x,
+                          int32_t stride_y, int8_t *out, int32_t out_x, int32_t out_y,
+                          int16_t *buffer)
+{
+    (void)buffer;
+    return max_pool(in, in_x, in_y, ch, kernel_x, kernel_y, pad_x, pad_y, stride_x, stride_y, out,
+                    out_x, out_y, select_larger);
 }
 
 /** sums[i] += values[i], elements in the reordered places of m7nn_expand_reordered. */
