@@ -39,6 +39,8 @@ class _Left(ProgressColumn):
         done = f"{task.percentage:.0f} %"
         if not task.fields.get("plain"):
             done = f"{task.completed:.0f}/{task.total:.0f}"
+            if task.speed:
+                done += f", {task.speed:.1f}/s"
         left = task.time_remaining
         if left is None or task.percentage < FIRST_ESTIMATE_PERCENT:
             return Text(done)
