@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from m7sim.errors import InputError
 
 DOTS_PER_INCH = 150
+_NO_DATE = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
 
 
 def open_pyplot() -> Any:
@@ -25,6 +27,7 @@ def open_pyplot() -> Any:
             "drawing needs matplotlib", do="Install it: pip install 'm7sim[figures]'"
         ) from error
     mpl.use("agg")
+    mpl.rcParams["svg.hashsalt"] = "m7sim"  # names of its parts would be random
     from matplotlib import pyplot
 
     return pyplot
@@ -38,8 +41,21 @@ def save(pyplot: Any, figure: Any, path: Path) -> None:
     InputError
         If the file cannot be written or its kind is unknown.
     """
+    save_all(pyplot, figure, [path])
+
+
+def save_all(pyplot: Any, figure: Any, paths: Sequence[Path]) -> None:
+    """Write a figure to several files and let go of it.
+
+    Raises
+    ------
+    InputError
+        If a file cannot be written or its kind is unknown.
+    """
+    path = None
     try:
-        figure.savefig(path, dpi=DOTS_PER_INCH)
+        for path in paths:
+            figure.savefig(path, dpi=DOTS_PER_INCH, metadata=_NO_DATE.get(path.suffix, {}))
     except (OSError, ValueError) as error:
         raise InputError(f"cannot write the picture: {error}", where=str(path)) from error
     finally:
