@@ -14,7 +14,20 @@ import traceback
 from collections.abc import Sequence
 
 from m7sim import __version__, cache
-from m7sim.commands import core, doctor, net, probes, replay, run, validate
+from m7sim.commands import (
+    characterize,
+    core,
+    doctor,
+    energy,
+    estimate,
+    explore,
+    figures,
+    net,
+    probes,
+    replay,
+    run,
+    validate,
+)
 from m7sim.commands.common import EXIT_INTERRUPTED, Help, add_traceback, complain, tell_compiling
 from m7sim.errors import M7Error
 
@@ -30,7 +43,21 @@ exit codes:
   130  interrupted with Ctrl-C
 """
 
-COMMANDS = (run, replay, net, validate, probes, core, doctor)  # in the order of the help
+# in the order of the help
+COMMANDS = (
+    run,
+    replay,
+    net,
+    energy,
+    characterize,
+    estimate,
+    figures,
+    explore,
+    validate,
+    probes,
+    core,
+    doctor,
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

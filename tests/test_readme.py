@@ -27,6 +27,14 @@ def test_network_table_is_what_the_command_prints(capsys: pytest.CaptureFixture[
     assert [line for line in shown if line not in printed] == []
 
 
+def test_estimate_is_what_the_command_prints(capsys: pytest.CaptureFixture[str]) -> None:
+    command = re.findall(r"`m7sim (estimate conv .*)`", README)[0]
+    assert cli.main(command.split()) == 0
+    shown = blocks("text")[1]
+    assert shown.count("\n") >= 5
+    assert shown in capsys.readouterr().out
+
+
 def test_python_example_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

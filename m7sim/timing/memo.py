@@ -56,16 +56,12 @@ def run(
     ----------
     m, s, u, log, rows
         As of `walk_block`.
-    books
+    books, memo
         Where costs are written down; what repeated paths cost is in ``memo`` until `add_up`.
     block_table, blocks
         All blocks, and the ids of those executed, in order: int32[n].
-    address
-        Start addresses of their accesses, one after the other: uint32[…].
-    block_cycles
-        int64[n], written.
-    memo
-        Known ways through blocks; added to.
+    address, block_cycles
+        Start addresses of their accesses, uint32[…]; int64[n], written.
     """
     c = memo.counts
     # taken out of the tuple once: that costs more than a look-up
@@ -78,10 +74,7 @@ def run(
         before = s["cycle"]
         if c["current"] < 0 and c["rest"] == 0:
             _enter(m, s, rows, books, block_table, memo)
-        node = -1
-        known = 0
-        tail = -1
-        others = 0
+        node, known, tail, others = -1, 0, -1, 0
         path = c["path"]
         if path >= 0 and paths[path]["next_block"] == id_:
             node = paths[path]["next_node"]
@@ -90,8 +83,7 @@ def run(
             if keys[slot] != -1:
                 node = int(heads[slot])
                 if path >= 0:
-                    paths[path]["next_block"] = id_
-                    paths[path]["next_node"] = node
+                    paths[path]["next_block"], paths[path]["next_node"] = id_, node
         while node >= 0:
             q = nodes[node]
             if q["kind"] == _END:
