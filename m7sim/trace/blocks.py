@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from m7sim.errors import InputError
 from m7sim.isa import decode
 from m7sim.isa.code import Code
-from m7sim.isa.instruction import Branch, Instruction
+from m7sim.isa.instruction import Branch, Instruction, Result
 from m7sim.trace.linear import ReadWord
 from m7sim.trace.plan import BlockPlan, PlanArrays, plan_arrays, plan_block
 
@@ -56,7 +56,8 @@ class Blocks:
         """Add the first ``count`` instructions of a block that did not end, as a block.
 
         It records the same entry registers, so that what was recorded can be used. The next
-        instruction may have written some of its registers before it faulted (LDM).
+        instruction may have loaded some of its registers before it faulted, when it loads several;
+        it writes its base back, and loads a single register, only when nothing can fault any more.
         """
         first, _ = self.code.blocks[block]
         instructions = self.code.instructions[first : first + count]
@@ -69,7 +70,7 @@ class Blocks:
             source.data,
             self._read_constant,
             entry=self.plans[block].entry,
-            lost={register for register, _ in fatal.writes},
+            lost=_loaded_before_a_fault(fatal),
         )
         return self._append(source, instructions, plan)
 
@@ -140,3 +141,10 @@ def it_conditions(epsr: int) -> tuple[int, ...]:
         conditions.append(state >> 4)
         state = 0 if state & 7 == 0 else state & 0xE0 | state << 1 & 0x1F
     return tuple(conditions)
+
+
+def _loaded_before_a_fault(fatal: Instruction) -> set[int]:
+    """Return the registers that an instruction which faulted may have written."""
+    if fatal.memory is not None and fatal.memory.count == 1:
+        return set()
+    return {register for register, result in fatal.writes if result != Result.WRITEBACK}

@@ -7,7 +7,7 @@ from types import ModuleType
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from m7sim.isa.code import NO_ACCESS
@@ -45,6 +45,7 @@ def _before_the_fault(seen: list[Access]) -> list[Access]:
 
 @settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
 @given(seed=st.integers(0, 2**32 - 1), capacity=st.sampled_from([1, 2, 3, 7, 4096]))
+@example(seed=54819, capacity=1)  # a base loaded before the access that faults with write-back
 def test_random_programs(thumb_programs: ModuleType, seed: int, capacity: int) -> None:
     rng = random.Random(seed)
     ram = thumb_programs.pointers(rng)
