@@ -14,12 +14,16 @@ EPILOG = """\
   1  throughput, mean power and energy per Op by type of operation in a CIFAR-10 network,
      and the gain of optimised over naive kernels
   2  throughput against multiply-accumulates per output, for several hundred shapes
+  3  energy of five keyword-spotting networks of nearly equal Ops
+  4  two of them by type of operation, as Ops and as run time
+  5  memory for weights and activations of 21 keyword-spotting networks
 
 Written to --out, for figure 1: fig1.svg, fig1.png, fig1.csv and fig1_*.csv behind them, and
 fig1_sweep.csv with everything that was measured. A second run measures only what has changed.
 
 examples:
   m7sim figures 1 2
+  m7sim figures 3 4 5
   m7sim figures 1 --board stm32h743 --out h743
   m7sim figures 2 --placement auto --jobs 4
 """
@@ -47,27 +51,33 @@ def _command(arguments: argparse.Namespace) -> int:
     from m7sim.characterize import grid
     from m7sim.errors import InputError
     from m7sim.report.canvas import open_pyplot
-    from m7sim.report.figures import FIGURES, doc, published
+    from m7sim.report.figures import FIGURES, NETWORK_FIGURES, doc, published
     from m7sim.report.layout import Style
 
-    numbers = list(dict.fromkeys(arguments.numbers or FIGURES))
+    known = [*FIGURES, *NETWORK_FIGURES]
+    numbers = list(dict.fromkeys(arguments.numbers or known))
     for number in numbers:
-        if number not in FIGURES:
-            raise InputError(
-                f"no figure {number}", do=f"There are: {', '.join(map(str, sorted(FIGURES)))}"
-            )
+        if number not in known:
+            raise InputError(f"no figure {number}", do=f"There are: {', '.join(map(str, known))}")
     open_pyplot()  # a missing library is told now, not after minutes
     out = folder(arguments.out)
     style = Style.of_stream(sys.stdout if arguments.output == "-" else None)
     texts, analyses = [], []
     for number in numbers:
-        figure, stem = FIGURES[number], f"fig{number}"
-        points = grid.points(grid.load(figure.GRID), figure.OPS)
-        table = measure(
-            arguments, points, grid=figure.GRID, out=out / f"{stem}_sweep.csv",
-            title=f"measuring for figure {number}",
-        )  # fmt: skip
-        analysis = figure.analyse(table, published.beside(table))
+        stem, title = f"fig{number}", f"measuring for figure {number}"
+        if number in NETWORK_FIGURES:
+            networks = NETWORK_FIGURES[number]
+            table, points = None, networks.points()
+            if points:
+                kept = out / f"{networks.SWEEP}_sweep.csv"
+                table = measure(arguments, points, grid=networks.SWEEP, out=kept, title=title)
+            analysis = networks.analyse(table)
+        else:
+            figure = FIGURES[number]
+            points = grid.points(grid.load(figure.GRID), figure.OPS)
+            kept = out / f"{stem}_sweep.csv"
+            table = measure(arguments, points, grid=figure.GRID, out=kept, title=title)
+            analysis = figure.analyse(table, published.beside(table))
         for sheet in analysis.sheets:
             write(str(out / f"{stem}{sheet.name}.csv"), sheet.text())
         analysis.draw([out / f"{stem}.svg", out / f"{stem}.png"])

@@ -1,0 +1,1 @@
+"""Keyword-spotting networks as data, and what follows from their sizes."""
