@@ -26,6 +26,7 @@ from m7sim.commands import (
     probes,
     replay,
     run,
+    search,
     validate,
 )
 from m7sim.commands.common import EXIT_INTERRUPTED, Help, add_traceback, complain, tell_compiling
@@ -51,6 +52,7 @@ COMMANDS = (
     energy,
     characterize,
     estimate,
+    search,
     figures,
     explore,
     validate,

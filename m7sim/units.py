@@ -46,6 +46,23 @@ def milliampere_hours(text: str) -> float:
     return _physical(text, {"mAh": 1.0, "Ah": 1e3}, "a capacity such as 230mAh")
 
 
+def joules(text: str) -> float:
+    """Parse an energy such as ``5mJ`` or ``200uJ``; the result is in joules."""
+    scale = {"J": 1.0, "mJ": 1e-3, "uJ": 1e-6, "µJ": 1e-6, "nJ": 1e-9}
+    return _physical(text, scale, "an energy such as 5mJ or 200uJ")
+
+
+def size_bytes(text: str) -> int:
+    """Parse a size such as ``65536``, ``64K``, ``64KiB`` or ``1MiB``; K and M are binary."""
+    expected = "a size such as 65536, 64KiB or 1MiB"
+    match = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([kKM]?)(i?B)?\s*", text)
+    if match:
+        value = float(match[1]) * {"": 1, "k": 1024, "K": 1024, "M": 1 << 20}[match[2]]
+        if value == int(value) and value > 0:
+            return int(value)
+    raise InputError(f"{text!r} is not {expected}")
+
+
 def _physical(text: str, units: dict[str, float], expected: str) -> float:
     """Parse a positive number with a unit that must be there."""
     match = _NUMBER.fullmatch(text)

@@ -5,6 +5,10 @@ from pathlib import Path
 
 import pytest
 
+# Two test processes with a thread per core each, for the small matrices of the estimator's fits,
+# slow each other down many times over. Read when NumPy is loaded.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 ROOT = Path(__file__).parents[1]
 
 

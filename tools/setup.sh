@@ -52,7 +52,7 @@ make_venv() {
         say "Installing the package ($1)"
         pip="$python -m pip install -q --disable-pip-version-check"
         $pip --upgrade 'pip>=25.1' # the first with --group
-        if [ "$1" = test ]; then $pip -e '.[figures,sweeps]' --group dev; else $pip -e '.[figures,sweeps]'; fi
+        if [ "$1" = test ]; then $pip -e '.[figures,sweeps,networks]' --group dev; else $pip -e '.[figures,sweeps]'; fi
         cp pyproject.toml "$stamp"
     fi
 }

@@ -134,14 +134,14 @@ def load(
     InputError
         If the file cannot be read, lacks an array, or its sizes do not belong together.
     """
-    arrays = _read(path)
-    biases = [_int8(arrays, name, path) for name in _names("bias")]
+    arrays = read_arrays(path)
+    biases = [int8_array(arrays, name, path) for name in _names("bias")]
     channels = (biases[0].size, biases[1].size, biases[2].size)
     if biases[3].size != len(CLASSES):
         raise InputError(f"{biases[3].size} outputs, needed {len(CLASSES)}", where=str(path))
     parameters = []
     for index, name in enumerate(_names("wt")):
-        weights, bias = _int8(arrays, name, path), biases[index]
+        weights, bias = int8_array(arrays, name, path), biases[index]
         if weights.size != bias.size * _depths(channels)[index]:
             raise InputError(f"{name} has {weights.size} weights", where=str(path))
         if name == "ip1_wt" and x4:
@@ -184,7 +184,7 @@ def load_images(path: Path, network: Network) -> list[Int8]:
         If the file holds no such image, or pixels come to a network without an input rule.
     """
     if path.suffix == ".npz":
-        arrays = _read(path)
+        arrays = read_arrays(path)
         found = [arrays[name] for name in ("images_u8", "img_data") if name in arrays]
         if not found:
             raise InputError("no images_u8 or img_data in it", where=str(path))
@@ -272,7 +272,7 @@ def _names(kind: str) -> tuple[str, ...]:
     return tuple(f"{layer}_{kind}" for layer in ("conv1", "conv2", "conv3", "ip1"))
 
 
-def _read(path: Path) -> Arrays:
+def read_arrays(path: Path) -> Arrays:
     try:
         with np.load(path, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
@@ -290,7 +290,7 @@ def _get(arrays: Arrays, name: str, path: Path) -> npt.NDArray[np.generic]:
     return arrays[name]
 
 
-def _int8(arrays: Arrays, name: str, path: Path) -> Int8:
+def int8_array(arrays: Arrays, name: str, path: Path) -> Int8:
     array = _get(arrays, name, path)
     if array.dtype != np.int8:
         raise InputError(f"{name} is {array.dtype}, needed int8", where=str(path))

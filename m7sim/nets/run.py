@@ -6,7 +6,7 @@ The caches and the branch predictor stay warm from layer to layer, as they do on
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -40,6 +40,10 @@ class LayerRun:
     energy_low_nj: float | None = None
     energy_high_nj: float | None = None
     events: dict[str, float] = field(default_factory=dict)  # `Energy.counts`
+    weight_bytes: int = 0  # constants as the kernel takes them
+    in_bytes: int = 0
+    out_bytes: int = 0
+    scratch_bytes: int = 0
 
     @property
     def mean_power_mw(self) -> float | None:
@@ -79,30 +83,39 @@ class NetworkRun:
     @property
     def total(self) -> LayerRun:
         """Sums over the layers."""
-        stalls: dict[str, int] = {}
-        events: dict[str, float] = {}
-        for layer in self.layers:
-            for event, n in layer.events.items():
-                events[event] = events.get(event, 0.0) + n
-            for cause, cycles in layer.stalls.items():
-                stalls[cause] = stalls.get(cause, 0) + cycles
-        return LayerRun(
-            name="total",
-            type="",
-            kernel="",
-            macs=sum(layer.macs for layer in self.layers),
-            ops=sum(layer.ops for layer in self.layers),
-            instructions=sum(layer.instructions for layer in self.layers),
-            cycles=sum(layer.cycles for layer in self.layers),
-            issue_cycles=sum(layer.issue_cycles for layer in self.layers),
-            ms=sum(layer.ms for layer in self.layers),
-            stalls=stalls,
-            matches=all(layer.matches for layer in self.layers),
-            energy_nj=_total([layer.energy_nj for layer in self.layers]),
-            energy_low_nj=_total([layer.energy_low_nj for layer in self.layers]),
-            energy_high_nj=_total([layer.energy_high_nj for layer in self.layers]),
-            events=events,
-        )
+        return totalled(self.layers)
+
+
+def totalled(layers: Sequence[LayerRun]) -> LayerRun:
+    """Return sums over layers (the largest scratch buffer, as layers share it)."""
+    stalls: dict[str, int] = {}
+    events: dict[str, float] = {}
+    for layer in layers:
+        for event, n in layer.events.items():
+            events[event] = events.get(event, 0.0) + n
+        for cause, cycles in layer.stalls.items():
+            stalls[cause] = stalls.get(cause, 0) + cycles
+    return LayerRun(
+        name="total",
+        type="",
+        kernel="",
+        macs=sum(layer.macs for layer in layers),
+        ops=sum(layer.ops for layer in layers),
+        instructions=sum(layer.instructions for layer in layers),
+        cycles=sum(layer.cycles for layer in layers),
+        issue_cycles=sum(layer.issue_cycles for layer in layers),
+        ms=sum(layer.ms for layer in layers),
+        stalls=stalls,
+        matches=all(layer.matches for layer in layers),
+        energy_nj=_total([layer.energy_nj for layer in layers]),
+        energy_low_nj=_total([layer.energy_low_nj for layer in layers]),
+        energy_high_nj=_total([layer.energy_high_nj for layer in layers]),
+        events=events,
+        weight_bytes=sum(layer.weight_bytes for layer in layers),
+        in_bytes=sum(layer.in_bytes for layer in layers),
+        out_bytes=sum(layer.out_bytes for layer in layers),
+        scratch_bytes=max((layer.scratch_bytes for layer in layers), default=0),
+    )
 
 
 def _total(parts: list[float | None]) -> float | None:

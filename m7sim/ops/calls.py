@@ -24,7 +24,7 @@ Array = npt.NDArray[Any]
 Argument = int | Array
 Parameters = dict[str, Argument]
 
-CONSTANTS = ("weights", "bias", "multiplier", "shift")
+CONSTANTS = ("weights", "bias", "multiplier", "shift", "peepholes", "projection")
 SCRATCH = ("col_buffer", "vec_buffer", "buffer")
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from m7sim.nets.execute import GraphRun
 from m7sim.nets.published import Published
 from m7sim.nets.run import LayerRun, NetworkRun
 from m7sim.report.document import SCHEMA_VERSION, configuration
@@ -37,8 +38,8 @@ def render(run: NetworkRun, published: Published | None, *, style: Style = PLAIN
     console.print()
     _layers(console, run)
     if run.total.energy_nj is not None:
-        _energy(console, run)
-    _stalls(console, run)
+        energy_table(console, run)
+    stalls_table(console, run)
     if published is not None:
         _beside(console, run, published)
     return text_of(console)
@@ -66,7 +67,8 @@ def _layers(console: Any, run: NetworkRun) -> None:
     print_table(console, "Cost by layer", columns, rows)
 
 
-def _energy(console: Any, run: NetworkRun) -> None:
+def energy_table(console: Any, run: NetworkRun | GraphRun) -> None:
+    """Print energy and power by layer."""
     total = run.total.energy_nj or 1.0
     rows = [
         (
@@ -92,7 +94,8 @@ def _power_range(layer: LayerRun) -> str:
     )
 
 
-def _stalls(console: Any, run: NetworkRun) -> None:
+def stalls_table(console: Any, run: NetworkRun | GraphRun) -> None:
+    """Print where the cycles of each layer went."""
     total = run.total
     causes = sorted(total.stalls, key=lambda cause: -total.stalls[cause])
     shown = [c for c in causes if total.stalls[c] >= 0.005 * total.cycles][:6]
@@ -162,8 +165,8 @@ def document(run: NetworkRun, published: Published | None) -> dict[str, Any]:
         "input": run.image,
         "answer": run.answer,
         "scores": np.asarray(run.scores).tolist(),
-        "layers": [_layer(layer) for layer in run.layers],
-        "total": _layer(run.total),
+        "layers": [layer_document(layer) for layer in run.layers],
+        "total": layer_document(run.total),
         "error_band": bands.applying_to_class("multiply").document(),
     }
     total = run.total
@@ -196,7 +199,8 @@ def document(run: NetworkRun, published: Published | None) -> dict[str, Any]:
     return doc
 
 
-def _layer(layer: LayerRun) -> dict[str, Any]:
+def layer_document(layer: LayerRun) -> dict[str, Any]:
+    """Return a layer as it stands in documents."""
     return {
         "name": layer.name,
         "type": layer.type,
