@@ -1,12 +1,14 @@
 """The cross compiler: find it, and turn C and assembly into an ELF that is kept.
 
-An ELF is looked up by a hash of the compiler's version, the flags and the bytes of every source and
-header, so an edit is never missed and an unchanged kernel never compiled twice.
+An ELF is looked up by a hash of the compiler's version, the flags, and the names and bytes of every
+source and of every header that the compiler says they include. So an edit is never missed, an
+unchanged kernel never compiled twice, and debug information always points to the sources given.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -80,7 +82,7 @@ def build(
     flags, machine_flags, link_flags
         Options of the compiler, of the target machine, of the link step.
     include
-        Folders searched for headers; every header in them is part of the hash.
+        Folders searched for headers.
     keep
         Functions that the linker must keep although nothing calls them.
 
@@ -91,39 +93,82 @@ def build(
     InputError
         If a source does not exist.
     """
-    script = linker_script or firmware_dir() / "board" / "stm32f746.ld"
-    command = [
-        *machine_flags,
-        *flags,
-        *(f"-I{folder}" for folder in include),
-        *link_flags,
-        *(f"-Wl,--undefined={name}" for name in keep),
-    ]
-    digest = hashlib.sha256("\0".join([compiler_version(), *command]).encode())
-    headers = [h for folder in include for h in sorted(folder.rglob("*.h"))]
-    for path in [*sources, script, *headers]:
-        try:
-            digest.update(path.read_bytes())
-        except OSError as error:
-            raise InputError(
-                f"cannot read the source: {error.strerror}", where=str(path)
-            ) from error
-    elf = cache_dir() / "firmware" / f"{sources[-1].stem}-{digest.hexdigest()[:20]}.elf"
-    if not elf.exists():
-        elf.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=elf.parent) as folder:
-            made = Path(folder) / "out.elf"
+    script = (linker_script or firmware_dir() / "board" / "stm32f746.ld").absolute()
+    sources = [path.absolute() for path in sources]
+    for path in (*sources, script):
+        _bytes_of(path)  # a missing one is no matter for the compiler to complain about
+    compiling = [*machine_flags, *flags, *(f"-I{folder.absolute()}" for folder in include)]
+    linking = [*link_flags, *(f"-Wl,--undefined={name}" for name in keep)]
+    folder = cache_dir() / "firmware"
+    folder.mkdir(parents=True, exist_ok=True)
+    command = [find_compiler(), *compiling, *linking]
+    # The folder is written into debug information: it matters only where options are relative.
+    working = Path.cwd() if any(_relative(option) for option in command[1:]) else folder
+    key = hashlib.sha256("\0".join([compiler_version(), str(working), *command[1:]]).encode())
+    for path in (script, *sources):
+        key.update(b"\0" + str(path).encode())
+    known = folder / f"{sources[-1].stem}-{key.hexdigest()[:20]}.inputs.json"
+    elf = _elf_of(key.hexdigest(), known, sources[-1].stem)
+    if elf is not None and elf.exists():
+        return elf
+    headers = _headers([find_compiler(), *compiling], sources, working)
+    with tempfile.TemporaryDirectory(dir=folder) as temporary:
+        half = Path(temporary) / "inputs.json"
+        half.write_text(json.dumps([str(path) for path in (script, *sources, *headers)]))
+        half.replace(known)
+        elf = _elf_of(key.hexdigest(), known, sources[-1].stem)
+        if elf is None:
+            raise InputError("a source vanished while it was compiled", where=str(sources[-1]))
+        if not elf.exists():
+            made = Path(temporary) / "out.elf"
             inputs = [f"-T{script}", *map(str, sources), "-lm", "-o", str(made)]
-            _run([find_compiler(), *command, *inputs], where=str(sources[-1]))
+            _run([*command, *inputs], where=str(sources[-1]), folder=working)
             made.replace(elf)  # two processes at once: the last one wins with the same bytes
     return elf
 
 
-def _run(command: list[str], *, where: str) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+def _elf_of(key: str, known: Path, stem: str) -> Path | None:
+    """Return where the ELF of the inputs as they are now is or belongs; None if they changed."""
+    try:
+        inputs = json.loads(known.read_bytes())
+        digest = hashlib.sha256(key.encode())
+        for name in inputs:
+            digest.update(hashlib.sha256(Path(name).read_bytes()).digest())
+    except (OSError, ValueError, TypeError):
+        return None
+    return known.parent / f"{stem}-{digest.hexdigest()[:20]}.elf"
+
+
+def _headers(command: list[str], sources: Sequence[Path], working: Path) -> list[Path]:
+    """Return the headers that sources include, those of the compiler left out."""
+    done = _run([*command, "-MM", *map(str, sources)], where=str(sources[-1]), folder=working)
+    text = done.replace("\\\n", " ").replace("\\ ", "\0")
+    names = [word.replace("\0", " ") for word in text.split() if not word.endswith(":")]
+    found = {working / name for name in names}
+    return sorted(found - set(sources))
+
+
+def _relative(option: str) -> bool:
+    """Whether an option may name a file or folder relative to where the compiler runs."""
+    name = option[2:] if option.startswith(("-I", "-L", "-B", "-T")) else option
+    if option.startswith("-") and name is option:
+        return "/" in option and "=/" not in option and ",/" not in option
+    return not Path(name).is_absolute()
+
+
+def _bytes_of(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"cannot read the source: {error.strerror}", where=str(path)) from error
+
+
+def _run(command: list[str], *, where: str, folder: Path) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
     if done.returncode != 0:
         lines = [
             line for line in done.stderr.splitlines() if "error" in line or "undefined" in line
         ]
         what = "\n".join(lines[:10] or done.stderr.splitlines()[-10:])
         raise ToolError(f"{GCC} failed:\n{what}", where=where)
+    return done.stdout

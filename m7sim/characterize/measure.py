@@ -230,8 +230,8 @@ def _firmware(setup: Setup) -> Firmware:
 
 
 def _elf_file(setup: Setup) -> Path:
-    """Return the ELF as a file of this machine, named by its hash."""
-    path = cache_dir() / "firmware" / f"{setup.elf_sha256}.elf"
+    """Return the ELF as a file of this machine, named by a hash."""
+    path = cache_dir() / "firmware" / f"{setup.content_sha256}.elf"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         half = path.with_name(f"{path.name}.{threading.get_native_id()}")

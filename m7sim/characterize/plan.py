@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from m7sim.characterize.placement import Placement
 from m7sim.characterize.point import Point, Setup, model_version
 from m7sim.characterize.table import SHAPE_COLUMNS
 from m7sim.core import Core
+from m7sim.elf import Image
 from m7sim.energy import find_model
 from m7sim.errors import InputError, ToolError
 
@@ -157,15 +157,15 @@ def _build(request: Request, build: _Build) -> Setup | str:
     board = next(each for each in request.boards if each.name == build.board)
     placement = Placement.parse(build.placement)
     try:
-        elf = library.build(board, placement, build.flags, build.keep).read_bytes()
+        path = library.build(board, placement, build.flags, build.keep)
     except ToolError as error:
         return str(error)
     return Setup(
         library=library,
         board=board,
         core=request.core,
-        elf_sha256=hashlib.sha256(elf).hexdigest(),
-        elf=zlib.compress(elf),
+        content_sha256=Image.load(path).content_sha256,
+        elf=zlib.compress(path.read_bytes()),
         limit_instructions=request.limit_instructions,
         model=model_version(),
     )

@@ -24,8 +24,7 @@ STARTS = (COLD, WARM)
 # Packages and modules of which a measurement does not depend.
 _NOT_IN_MODEL = {
     "cli.py", "__main__.py", "commands", "report", "validate", "nets", "memmap", "export",
-    "estimate",
-    "pytest_plugin.py", "_firmware", "__pycache__",
+    "estimate", "compare", "regress", "sanitize", "pytest_plugin.py", "_firmware", "__pycache__",
 }  # fmt: skip
 _HARNESS = {"call.py", "expressions.py", "layouts.py", "library.py", "manifest.py",
             "manifest_kernel.py", "measure.py", "operands.py", "placement.py"}  # fmt: skip
@@ -37,8 +36,8 @@ class Setup:
 
     Attributes
     ----------
-    elf_sha256
-        Hash of the ELF.
+    content_sha256
+        Hash of what the ELF loads, whatever its debug information says of files and options.
     elf
         Its bytes, compressed by zlib: a worker may be on another machine.
     limit_instructions
@@ -48,7 +47,7 @@ class Setup:
     library: Library
     board: Board
     core: Core
-    elf_sha256: str
+    content_sha256: str
     elf: bytes = field(repr=False)
     limit_instructions: int
     model: str
@@ -57,7 +56,7 @@ class Setup:
     def digest(self) -> str:
         """Hash of ELF, board, core and model."""
         return digest(
-            self.elf_sha256, canonical(self.board), canonical(self.core.tables), self.model
+            self.content_sha256, canonical(self.board), canonical(self.core.tables), self.model
         )
 
 

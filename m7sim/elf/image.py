@@ -66,6 +66,13 @@ class Image:
         """
         return cls(ElfFile(path))
 
+    @property
+    def content_sha256(self) -> str:
+        """Hash of what is loaded and what it is called: other debug information changes nothing."""
+        parts = [(s.vma, s.lma, s.memory_bytes, s.data) for s in self.segments]
+        names = [(s.name, s.address, s.size_bytes, s.kind) for s in self.symbols]
+        return hashlib.sha256(repr((self.entry, parts, names)).encode()).hexdigest()
+
     # Names ---------------------------------------------------------------------------------
 
     def symbol(self, name: str) -> Symbol:

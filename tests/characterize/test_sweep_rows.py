@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,10 +13,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from m7sim import toolchain
 from m7sim.characterize import plan, table
 from m7sim.characterize.measure import measure
 from m7sim.characterize.sweep import Outcome
 from m7sim.errors import InputError
+from m7sim.ops import kernels
 from m7sim.report import characterize as report
 from m7sim.report.document import to_json
 
@@ -243,3 +246,15 @@ def test_what_concerns_the_whole_sweep_is_an_error(sweeper: Sweeper, tmp_path: P
     with pytest.raises(InputError, match="not a characterization table"):
         sweeper(CONV)
     assert (tmp_path / "out.csv").read_text() == "my own notes\n"
+
+
+def test_sources_elsewhere_are_the_same_content(
+    sweeper: Sweeper, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = sweeper(CONV, out="here.csv").table.rows
+    copy = tmp_path / "copy"
+    shutil.copytree(toolchain.firmware_dir(), copy)
+    first = kernels.kernel_elf().read_bytes()
+    monkeypatch.setattr(toolchain, "firmware_dir", lambda: copy)
+    assert first != kernels.kernel_elf().read_bytes()  # debug information names the sources
+    assert sweeper(CONV, out="copied.csv").table.rows == here
