@@ -15,6 +15,8 @@ it in one line and exits with the code of its class.
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class M7Error(Exception):
     """Root of all errors with a message for people.
@@ -30,6 +32,9 @@ class M7Error(Exception):
     """
 
     exit_code = 2
+    # What the sanitizer found before, if it was asked, and what it counted.
+    findings: tuple[Any, ...] = ()
+    usage: Any = None
 
     def __init__(self, what: str, *, where: str = "", do: str = "") -> None:
         self.what, self.where, self.do = what, where, do
@@ -67,9 +72,13 @@ class CheckError(M7Error):
 
 
 class FirmwareError(M7Error):
-    """The simulated code went wrong: a fault, a wild jump, an access to nothing."""
+    """The simulated code went wrong: a fault, a wild jump, an access to nothing.
+
+    ``stop`` is the engine's own account of a fault, if that is what it was.
+    """
 
     exit_code = 3
+    stop: Any = None
 
 
 class LimitError(M7Error):

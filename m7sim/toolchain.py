@@ -29,25 +29,26 @@ LINK_FLAGS = ("-nostartfiles", "-Wl,--gc-sections", "--specs=nosys.specs")
 
 
 @cache
-def find_compiler() -> str:
-    """Return the path of ``arm-none-eabi-gcc``.
+def find_compiler(name: str = "") -> str:
+    """Return the path of a cross compiler; default ``arm-none-eabi-gcc``, or ``M7SIM_CC``.
 
     Raises
     ------
     ToolError
         If it is not on the path; the message names the command that installs it.
     """
-    path = shutil.which(os.environ.get("M7SIM_CC", GCC))
+    wanted = name or os.environ.get("M7SIM_CC", GCC)
+    path = shutil.which(wanted)
     if path is None:
-        raise ToolError(f"no {GCC} on the path", do=f"Install it with: {INSTALL}")
+        raise ToolError(f"no {wanted} on the path", do=f"Install it with: {INSTALL}")
     return path
 
 
 @cache
-def compiler_version() -> str:
-    """Return the first line of ``arm-none-eabi-gcc --version``."""
+def compiler_version(name: str = "") -> str:
+    """Return the first line of what a compiler says to ``--version``."""
     done = subprocess.run(
-        [find_compiler(), "--version"], capture_output=True, text=True, check=True
+        [find_compiler(name), "--version"], capture_output=True, text=True, check=True
     )
     return done.stdout.splitlines()[0]
 
@@ -70,6 +71,7 @@ def build(
     link_flags: Sequence[str] = LINK_FLAGS,
     keep: Sequence[str] = (),
     machine_flags: Sequence[str] = MACHINE_FLAGS,
+    compiler: str = "",
 ) -> Path:
     """Compile and link, or return the ELF made before from the same inputs.
 
@@ -85,6 +87,8 @@ def build(
         Folders searched for headers.
     keep
         Functions that the linker must keep although nothing calls them.
+    compiler
+        Name or path of another one than `find_compiler` takes.
 
     Raises
     ------
@@ -101,17 +105,20 @@ def build(
     linking = [*link_flags, *(f"-Wl,--undefined={name}" for name in keep)]
     folder = cache_dir() / "firmware"
     folder.mkdir(parents=True, exist_ok=True)
-    command = [find_compiler(), *compiling, *linking]
+    gcc = find_compiler(compiler)
+    command = [gcc, *compiling, *linking]
     # The folder is written into debug information: it matters only where options are relative.
-    working = Path.cwd() if any(_relative(option) for option in command[1:]) else folder
-    key = hashlib.sha256("\0".join([compiler_version(), str(working), *command[1:]]).encode())
+    working = Path.cwd() if any(_relative(option) for option in command[1:]) else Path("/")
+    key = hashlib.sha256(
+        "\0".join([compiler_version(compiler) + compiler, str(working), *command[1:]]).encode()
+    )
     for path in (script, *sources):
         key.update(b"\0" + str(path).encode())
     known = folder / f"{sources[-1].stem}-{key.hexdigest()[:20]}.inputs.json"
     elf = _elf_of(key.hexdigest(), known, sources[-1].stem)
     if elf is not None and elf.exists():
         return elf
-    headers = _headers([find_compiler(), *compiling], sources, working)
+    headers = _headers([gcc, *compiling], sources, working)
     with tempfile.TemporaryDirectory(dir=folder) as temporary:
         half = Path(temporary) / "inputs.json"
         half.write_text(json.dumps([str(path) for path in (script, *sources, *headers)]))

@@ -19,8 +19,8 @@ FILES = sorted(ROOT.rglob("*.py"))
 # A package imports only from those left of it.
 ORDER = (
     "errors", "units", "cache", "jit", "toolchain", "elf", "board", "isa", "core", "machine",
-    "trace", "timing", "energy", "profile", "session", "validate", "ops", "characterize",
-    "estimate", "nets", "memmap", "report", "export", "commands", "cli",
+    "trace", "timing", "energy", "profile", "sanitize", "session", "compare", "regress", "validate",
+    "ops", "characterize", "estimate", "nets", "memmap", "report", "export", "commands", "cli",
     "__main__", "pytest_plugin",
 )  # fmt: skip
 

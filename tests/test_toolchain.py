@@ -15,7 +15,7 @@ pytestmark = pytest.mark.toolchain
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("M7SIM_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(toolchain, "cache_dir", lambda: tmp_path / "cache")
     (tmp_path / "other folder").mkdir()
     (tmp_path / "scale.c").write_text(
         '#include "factor.h"\n#include "more headers.h"\nint scale(int x) { return x * F + M; }\n'
@@ -76,12 +76,12 @@ def test_relative_options_mean_the_folder_one_is_in(
 def test_the_same_bytes_wherever_it_is_called_from(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = _build(project).read_bytes()
-    monkeypatch.setenv("M7SIM_CACHE", str(project / "cache"))
+    first = _build(project)
+    monkeypatch.setattr(toolchain, "cache_dir", lambda: project / "another cache")
     monkeypatch.chdir(project / "other folder")
-    for file in (project / "cache").rglob("*.*"):
-        file.unlink()
-    assert _build(project).read_bytes() == first
+    second = _build(project)
+    assert first != second
+    assert first.read_bytes() == second.read_bytes()
 
 
 def test_what_is_missing_is_named(project: Path) -> None:

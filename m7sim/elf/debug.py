@@ -155,6 +155,11 @@ class Entry:
         value = self._die.attributes.get(f"DW_AT_{name}")
         return int(value.value) if value is not None and isinstance(value.value, int) else None
 
+    def expression(self, name: str) -> bytes | None:
+        """Return a DWARF expression; None if missing or of another form (a list of locations)."""
+        value = self._die.attributes.get(f"DW_AT_{name}")
+        return bytes(value.value) if value is not None and isinstance(value.value, list) else None
+
     def refer(self, name: str) -> Entry | None:
         """Return the entry that an attribute such as ``type`` refers to."""
         if not self.has(name):

@@ -12,12 +12,14 @@ from numpy.typing import NDArray
 
 from m7sim.elf.attributes import Attributes, read_attributes
 from m7sim.elf.ctype import CStruct, Prototype
-from m7sim.elf.inlines import InlinedCall, InlineTable
+from m7sim.elf.inlines import Entrance, InlinedCall, InlineTable, UnitTable
 from m7sim.elf.lines import Line, LineTable, SourceText
+from m7sim.elf.locals import Local, LocalTable
 from m7sim.elf.prototypes import TypeTable
 from m7sim.elf.reader import SHF_ALLOC, ElfFile, Section, Segment
 from m7sim.elf.survivors import Survivors
 from m7sim.elf.symbols import FunctionTable, Symbol, code_ranges, read_symbols
+from m7sim.elf.variables import variable_lines
 from m7sim.errors import ElfError
 
 VECTOR_SECTIONS = (".isr_vector", ".vectors", ".isr_vectors", ".vector_table", ".intvecs")
@@ -66,7 +68,7 @@ class Image:
         """
         return cls(ElfFile(path))
 
-    @property
+    @cached_property
     def content_sha256(self) -> str:
         """Hash of what is loaded and what it is called: other debug information changes nothing."""
         parts = [(s.vma, s.lma, s.memory_bytes, s.data) for s in self.segments]
@@ -207,6 +209,11 @@ class Image:
         """Return the source line of an address, or None if the compiler gave none."""
         return None if self.line_table is None else self.line_table.at(address & ~1)
 
+    @cached_property
+    def variable_lines(self) -> dict[str, tuple[str, int]]:
+        """File and line of each variable with a place of its own, by name; empty without -g."""
+        return {} if self._elf.debug is None else variable_lines(self._elf.debug)
+
     def source_text(self, file: str, line: int) -> str | None:
         """Return a line of a source file, or None if the file is not on this machine."""
         return self._source.line(file, line)
@@ -218,6 +225,28 @@ class Image:
         ``line_at(address)``, the function around all of them ``function_at(address)``.
         """
         return () if self._inlines is None else self._inlines.at(address & ~1)
+
+    def entrances(self) -> list[Entrance]:
+        """Return where each function is entered that the debug information describes.
+
+        A function has several entrances if it was inlined, and none if it was dropped.
+        """
+        return [] if self._inlines is None else self._inlines.entrances()
+
+    def producer_at(self, address: int) -> str:
+        """Return the compiler, its version and options of the code at an address; empty: unknown.
+
+        Options that name folders are not recorded by GCC.
+        """
+        if self._elf.debug is None:
+            return ""
+        units = self._units.at(address & ~1)
+        producers = {unit.top.text("producer") or "" for unit in units}
+        return producers.pop() if len(producers) == 1 else ""
+
+    def locals_at(self, address: int) -> tuple[Local, ...]:
+        """Return the variables on the stack of the function around an address."""
+        return () if self._locals is None else self._locals.at(address)
 
     def prototype(self, function: str | Symbol | int) -> Prototype | None:
         """Return how to call a function given by name, symbol or address.
@@ -262,6 +291,11 @@ class Image:
         return found
 
     @cached_property
+    def _units(self) -> UnitTable:
+        assert self._elf.debug is not None
+        return UnitTable(self._elf.debug)
+
+    @cached_property
     def _source(self) -> SourceText:
         return SourceText()
 
@@ -270,6 +304,12 @@ class Image:
         if self._elf.debug is None:
             return None
         return InlineTable(self._elf.debug, self._survivors.alive)
+
+    @cached_property
+    def _locals(self) -> LocalTable | None:
+        if self._elf.debug is None or self._types is None:
+            return None
+        return LocalTable(self._elf.debug, self._types.size_bytes)
 
     @cached_property
     def _types(self) -> TypeTable | None:

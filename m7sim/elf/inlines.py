@@ -23,6 +23,20 @@ class InlinedCall:
 Chain = tuple[InlinedCall, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Entrance:
+    """Where a function is entered: its own code, or a place that it was inlined into.
+
+    ``name`` is the one the linker would use; ``file`` and ``line`` are those of its definition.
+    """
+
+    name: str
+    file: str
+    line: int
+    address: int
+    inlined: bool
+
+
 class InlineTable:
     """Address → chain of inlined calls; a unit is parsed when an address in it is asked for.
 
@@ -47,6 +61,14 @@ class InlineTable:
             if place >= 0 and chains[place]:
                 return chains[place]
         return ()
+
+    def entrances(self) -> list[Entrance]:
+        """Return all entrances of the functions that are described, inlined ones too."""
+        found = []
+        for unit in self._debug.units:
+            for function in filter(self._alive, unit.functions):
+                found += _entrances(function)
+        return found
 
     def _table(self, unit: Unit) -> tuple[list[int], list[Chain]]:
         table = self._tables.get(id(unit))
@@ -101,6 +123,31 @@ def _collect(function: Entry, found: list[tuple[int, int, InlinedCall]]) -> None
             elif child.tag != "lexical_block":
                 continue
             stack.append(child)
+
+
+def _entrances(function: Entry) -> list[Entrance]:
+    found, stack = [], [function]
+    while stack:
+        entry = stack.pop()
+        stack += [c for c in entry.children() if c.tag in ("inlined_subroutine", "lexical_block")]
+        ranges = entry.ranges()
+        if entry.tag == "lexical_block" or not ranges:
+            continue
+        low = ranges[0][0]
+        at = entry.integer("entry_pc") or 0  # an address, or counted from the first one
+        at = next((a for a in (at, low + at) if any(lo <= a < hi for lo, hi in ranges)), low)
+        named = entry.inherited("decl_line")
+        files, number = named.unit.files, entry.inherited("decl_file").integer("decl_file") or 0
+        found.append(
+            Entrance(
+                name=entry.inherited("linkage_name").text("linkage_name") or entry.name or "?",
+                file=files[number] if 0 <= number < len(files) else "",
+                line=named.integer("decl_line") or 0,
+                address=at,
+                inlined=entry is not function,
+            )
+        )
+    return found
 
 
 def _paint(found: list[tuple[int, int, InlinedCall]]) -> tuple[list[int], list[Chain]]:

@@ -80,6 +80,8 @@ class LineTable:
                 if index == len(self.files):
                     self.files.append(path)
                 numbers[file] = index
+            if address >= piece.end:
+                continue  # stands for no code, least of all for what follows
             known = 0 < line < 1 << 31  # line 0 is the compiler's "no line"
             rows.append((address & _LAST, index if known else NOWHERE, line if known else 0))
         rows.append((piece.end & _LAST, NOWHERE, 0))
@@ -98,6 +100,16 @@ class LineTable:
         place = np.searchsorted(self._address, wanted, side="right") - 1
         file = np.where(place < 0, NOWHERE, self._file[place]).astype(np.int32)
         return file, np.where(file < 0, 0, self._line[place]).astype(np.int32)
+
+    def places(self) -> list[tuple[int, int, int, bool]]:
+        """Return (address, index into ``files``, line, has code) of every row with a line.
+
+        A row without code says where a statement begins whose own code went elsewhere or away.
+        """
+        ends = np.append(self._address[1:], self._address[-1:])
+        real = self._file != NOWHERE
+        columns = (self._address, self._file, self._line, self._address < ends)
+        return list(zip(*(column[real].tolist() for column in columns), strict=True))
 
 
 def _inside(address: int, spans: Series[tuple[int, int]], starts: NDArray[np.int64]) -> bool:

@@ -101,6 +101,13 @@ class TypeTable:
 
     # Types ---------------------------------------------------------------------------------
 
+    def size_bytes(self, entry: Entry | None) -> int:
+        """Return the size of a type, 0 if it is not known."""
+        try:
+            return self.type_of(entry, self._path).size_bytes
+        except ElfError:
+            return 0
+
     def type_of(self, entry: Entry | None, where: str) -> CType:
         """Return the type that an entry describes; None stands for void.
 

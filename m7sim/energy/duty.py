@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 from m7sim.board import Board
 from m7sim.board.schema import suggestion
@@ -79,6 +79,19 @@ class DutyCycle:
         return battery.energy_j / (self.average_mw * 1e-3) / 3600
 
 
+class Work(Protocol):
+    """A piece of work, as far as a duty cycle needs it; `Energy` is one."""
+
+    @property
+    def time_s(self) -> float: ...
+
+    @property
+    def energy_nj(self) -> float: ...
+
+    @property
+    def mean_power_mw(self) -> float: ...
+
+
 def _idle_state(model: EnergyModel, idle: str) -> tuple[float, float]:
     """Return how long waking up takes, in seconds, and what the state draws, in mA."""
     states = model.currents.idle
@@ -91,7 +104,7 @@ def _idle_state(model: EnergyModel, idle: str) -> tuple[float, float]:
 
 
 def duty_cycle(
-    model: EnergyModel, energy: Energy, period_s: float, *, idle: str = SLEEP
+    model: EnergyModel, energy: Work, period_s: float, *, idle: str = SLEEP
 ) -> DutyCycle:
     """Work out a duty cycle.
 

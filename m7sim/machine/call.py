@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 
 from m7sim.elf import CType
 from m7sim.errors import FirmwareError, InputError
+from m7sim.isa.registers import S0
 from m7sim.machine import values
 from m7sim.machine.aapcs import Layout, layout
 from m7sim.machine.engine import THUMB_BIT
-from m7sim.machine.marshal import Argument, Marshaller, Places
+from m7sim.machine.marshal import Argument, CallBuffer, Marshaller, Places
 from m7sim.machine.placement import Span
 from m7sim.machine.shapes import shape_of
 
@@ -34,12 +35,27 @@ class CallResult:
     """What a call gave.
 
     ``value`` is None for void, and when the call did not return (``stop.reason`` is ``stopped``:
-    a limit). ``stack_bytes`` counts from the stack pointer at entry downwards.
+    a limit). ``stack_bytes`` counts from the stack pointer at entry downwards. ``buffers`` is the
+    memory that the arguments had.
     """
 
     value: Any
     stack_bytes: int
     stop: Stop
+    buffers: tuple[CallBuffer, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Calling:
+    """The call that a machine is executing: its function, its memory, its stack pointer.
+
+    ``result_register`` is 0 for a number in r0, 16 for one in s0, and -1 for none or anything else.
+    """
+
+    name: str
+    buffers: tuple[CallBuffer, ...]
+    entry_sp: int
+    result_register: int = -1
 
 
 @dataclass(frozen=True)
@@ -96,14 +112,16 @@ def call_function(
     *,
     place: Places,
     alignment_bytes: int,
+    guard_bytes: int = 0,
 ) -> CallResult:
     """Call a function; see :meth:`m7sim.machine.Machine.call`."""
     address, name = _resolve(machine, function)
     prototype = machine.prototype(function)
     machine.initialise()
     marshaller = Marshaller(
-        machine, machine.image, machine.placement, places=place, alignment_bytes=alignment_bytes
-    )
+        machine, machine.image, machine.placement, places=place, alignment_bytes=alignment_bytes,
+        guard_bytes=guard_bytes,
+    )  # fmt: skip
     try:
         arguments = marshaller.arguments(name, prototype, given)
         result = prototype.result if prototype is not None else _WORD
@@ -115,20 +133,26 @@ def call_function(
         )
         room = 0
         if plan.result_in_memory and result is not None:
-            room = marshaller.room(result.size_bytes, True, f"{name}: result").span.start
+            where = f"{name}: result"
+            room = marshaller.result_room(result.size_bytes, where, result.name)
         entry_sp = _enter(machine, plan, arguments, room)
         stack = Span(machine.placement.red_zone.start, entry_sp)
         _paint(machine, stack)
+        buffers = marshaller.buffers()
+        number = prototype is not None and result is not None and result.kind != "struct"
+        register = -1 if not number or plan.result_in_memory else S0 * bool(plan.result.vfp_count)
+        machine.calling = Calling(name, buffers, entry_sp, register)
         stop = machine.execute(address)
         stack_bytes = _used(machine, stack, name)
         if stop.reason == "stopped":
-            return CallResult(None, stack_bytes, stop)
+            return CallResult(None, stack_bytes, stop, buffers)
         if stop.reason != "return":
             raise _not_returned(name, stop)
         value = _result(machine, plan, result, room)
         marshaller.finish()
-        return CallResult(value, stack_bytes, stop)
+        return CallResult(value, stack_bytes, stop, buffers)
     finally:
+        machine.calling = None
         marshaller.release()
 
 
@@ -149,6 +173,7 @@ def _enter(machine: Machine, plan: Layout, arguments: list[Argument], room: int)
     fpscr = engine.read_register("fpscr")  # rounding mode and the like are the firmware's choice
     engine.reset_registers()
     engine.write_register("fpscr", fpscr)
+    engine.mark_preserved()
     sp = (machine.placement.stack.end & ~7) - plan.stack_bytes
     if plan.result_in_memory:
         engine.write_register("r0", room)

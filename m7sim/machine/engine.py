@@ -49,6 +49,7 @@ _ACCESS: dict[int, tuple[AccessKind, bool]] = {  # kind, and whether something i
 SVC, PREFETCH_ABORT, BREAKPOINT, EXCEPTION_RETURN = 2, 3, 7, 8
 
 THUMB_BIT = 1 << 24  # of XPSR
+_CALLER = 0xCA11_0000  # marks of preserved registers; no byte is one that stacks are painted with
 IT_BITS = 0x0600_FC00  # of XPSR: what is left of an IT block (Armv7-M ARM B1.4.2)
 
 # WFE and YIELD make the engine report an invalid instruction, WFI makes it return, each with the pc
@@ -92,8 +93,8 @@ class Engine(MappedMemory):
         The ``uc_engine *`` for native code.
     reg_read_batch_address, emu_stop_address : int
         Addresses of the C functions ``uc_reg_read_batch`` and ``uc_emu_stop``.
-    core_register_ids : tuple[int, ...]
-        The engine's numbers of r0 … r15.
+    core_register_ids, float_register_ids : tuple[int, ...]
+        The engine's numbers of r0 … r15 and of s0 … s31.
     """
 
     def __init__(self) -> None:
@@ -107,6 +108,7 @@ class Engine(MappedMemory):
         self.core_register_ids = tuple(
             REGISTER_IDS[name] for name in [f"r{n}" for n in range(13)] + ["sp", "lr", "pc"]
         )
+        self.float_register_ids = tuple(REGISTER_IDS[f"s{n}"] for n in range(32))
         self._watch = InterruptWatch(_stopper(uclib, self._uch))
         self._exception: int | None = None
         self._fault: tuple[AccessKind, bool, int, int] | None = None
@@ -117,7 +119,7 @@ class Engine(MappedMemory):
         self._thread = 0
         self.started = np.zeros(1, np.int64)  # where execution was last started
         self.double_unit: object = None  # what completes such instructions, if anything
-        self.unexecuted_block: Callable[[], None] | None = None
+        self.unexecuted_block: Callable[[], object] | None = None
         self.ask: Callable[[], None] | None = None  # a recorder's: return to Python soon
         self._core_registers: tuple[int, ...] = ()
         me = weakref.ref(self)  # Unicorn holds its callbacks: no cycle through them
@@ -143,6 +145,13 @@ class Engine(MappedMemory):
 
     def reset_registers(self) -> None:
         self._uc.context_restore(self._initial)
+
+    def mark_preserved(self) -> None:
+        """Give the registers that functions preserve values that tell where they come from."""
+        for number in range(4, 12):
+            self.write_register(f"r{number}", _CALLER | number)
+        for number in range(16, 32):
+            self.write_register(f"s{number}", _CALLER | 0x50 << 8 | number)
 
     # Hooks for native code -----------------------------------------------------------------
 

@@ -14,7 +14,7 @@ from m7sim.board import Board
 from m7sim.elf import Image, Prototype
 from m7sim.errors import FirmwareError, InputError
 from m7sim.machine import memory
-from m7sim.machine.call import RETURN_ADDRESS, Buffer, CallResult, call_function
+from m7sim.machine.call import RETURN_ADDRESS, Buffer, Calling, CallResult, call_function
 from m7sim.machine.engine import BREAKPOINT, Engine, EngineStop
 from m7sim.machine.faults import Explainer, place
 from m7sim.machine.hostfiles import HostFiles
@@ -96,10 +96,10 @@ class Machine:
         if files is not None and not Path(files).is_dir():
             raise InputError("no such folder for semihosting files", where=str(files))
         self.image, self.board = image, board
-        self.cycle_source: Callable[[], int] = _no_cycles
+        self.cycle_source: Callable[[], int] = int  # 0
         self.console = StreamConsole(stdout, stderr, stdin)
         self.engine = Engine()
-        self.engine.unexecuted_block = self._unexecuted_block
+        self.engine.unexecuted_block = lambda: self._ask("unexecuted_block")
         self.doubles = _double_unit(self.engine) if board.double_precision else None
         self.system = SystemRegisters(board, self._cycles, self.console.write, self._reset_request)
         self._ready = ReadyRegisters(board)
@@ -108,6 +108,8 @@ class Machine:
         self._observers: list[Observer] = []
         self._explainer = Explainer(self.engine, image, board)
         self._detail = ""
+        self.calling: Calling | None = None
+        self.entry_pc = 0
         self._prototypes: dict[str | int, Prototype | None] = {}
         self.initialised = False
         self.generation = 0  # counts resets
@@ -225,6 +227,7 @@ class Machine:
         *arguments: Any,
         place: Places = AUTO,
         alignment_bytes: int = DEFAULT_ALIGNMENT_BYTES,
+        guard_bytes: int = 0,
     ) -> CallResult:
         """Call a function by the procedure call standard and wait for its return.
 
@@ -243,6 +246,8 @@ class Machine:
             ``auto`` is DTCM while it fits, then the SRAMs. They are freed after the call.
         alignment_bytes
             Of every buffer.
+        guard_bytes
+            Room left free on both sides of every buffer.
 
         Raises
         ------
@@ -254,8 +259,9 @@ class Machine:
             If the function faults, overflows the stack or ends the program.
         """
         return call_function(
-            self, function, arguments, place=place, alignment_bytes=alignment_bytes
-        )
+            self, function, arguments, place=place, alignment_bytes=alignment_bytes,
+            guard_bytes=guard_bytes,
+        )  # fmt: skip
 
     def run_from_reset(self) -> Stop:
         """Reset, and run the vector table's reset handler.
@@ -292,6 +298,7 @@ class Machine:
         address = self.image.symbol(symbol).address
         self.reset()
         self.initialise()
+        self.engine.mark_preserved()
         self.engine.write_register("lr", RETURN_ADDRESS | 1)
         return self.execute(address)
 
@@ -308,6 +315,7 @@ class Machine:
             On Ctrl-C, within a fraction of a second.
         """
         self._detail = ""
+        self.entry_pc = pc & ~1
         started: list[Observer] = []
         try:
             for observer in self._observers:
@@ -359,17 +367,15 @@ class Machine:
         self.engine.write_register("r0", result)
 
     def _fault(self, stop: EngineStop, entry: int) -> FirmwareError:
-        last_block = None
-        for observer in self._observers:
-            tell = getattr(observer, "last_block_address", None)
-            last_block = tell() if tell is not None else last_block
-        return self._explainer.error(stop, entry, last_block)
+        blocks = self._ask("last_block_address")
+        error = self._explainer.error(stop, entry, blocks[-1] if blocks else None)
+        error.stop = stop
+        return error
 
-    def _unexecuted_block(self) -> None:
-        for observer in self._observers:
-            tell = getattr(observer, "unexecuted_block", None)
-            if tell is not None:
-                tell()
+    def _ask(self, method: str) -> list[Any]:
+        """Return what those observers say that have a method."""
+        tell = [getattr(observer, method, None) for observer in self._observers]
+        return [each() for each in tell if each is not None]
 
     def _cycles(self) -> int:
         return self.cycle_source()
@@ -391,7 +397,3 @@ def _double_unit(engine: Engine) -> DoubleUnit:
     from m7sim.machine.fpu import DoubleUnit  # late: loads the jit compiler
 
     return DoubleUnit(engine)
-
-
-def _no_cycles() -> int:
-    return 0

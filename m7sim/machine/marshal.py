@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -43,10 +43,29 @@ class Argument:
     data: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class CallBuffer:
+    """Memory that one argument had during a call.
+
+    ``name`` is the parameter's, or its position from 1; ``position`` counts from 0, -1 for the
+    room of a result. ``content`` says what was passed, as ``int16[64]``. A parameter may have
+    several buffers: what it points to, and what pointers in there point to.
+    """
+
+    name: str
+    address: int
+    size_bytes: int
+    writable: bool
+    position: int
+    content: str
+
+
 @dataclass(slots=True)
 class _Buffer:
     span: Span
+    address: int
     size_bytes: int
+    call: CallBuffer
     array: NDArray[Any] | None = None  # to tell an array that is passed twice
     write_back: Callable[[bytes], None] | None = None
 
@@ -60,6 +79,8 @@ class Marshaller:
         Region of all buffers, or by parameter name or position (from 0).
     alignment_bytes
         Of every buffer.
+    guard_bytes
+        Room left free on both sides of every buffer, at least.
     """
 
     def __init__(
@@ -70,10 +91,13 @@ class Marshaller:
         *,
         places: Places = AUTO,
         alignment_bytes: int,
+        guard_bytes: int = 0,
     ) -> None:
         self._memory, self._image, self._placement = memory, image, placement
         self._places, self._alignment_bytes = places, alignment_bytes
+        self._guard_bytes = -(-guard_bytes // alignment_bytes) * alignment_bytes
         self._place = AUTO
+        self._parameter = ("result", -1)
         self._buffers: list[_Buffer] = []
 
     # Arguments -----------------------------------------------------------------------------
@@ -118,6 +142,7 @@ class Marshaller:
     ) -> Argument:
         label = f"{position + 1}" + (f" {name!r}" if name else "")
         where = f"{function}: argument {label} ({ctype.name})"
+        self._parameter = (name or str(position + 1), position)
         if isinstance(self._places, str):
             self._place = self._places
         else:
@@ -186,11 +211,13 @@ class Marshaller:
             )
         buffer = self._same(array, where)
         if buffer is None:
-            buffer = self._new(array.tobytes(), writable, where)
+            content = f"{array.dtype}[{', '.join(map(str, array.shape))}]"
+            buffer = self._new(array.tobytes(), writable, where, content)
             buffer.array = array
         if writable:
             buffer.write_back = lambda data: _store(array, data)
-        return buffer.span.start
+            buffer.call = replace(buffer.call, writable=True)
+        return buffer.address
 
     def _same(self, array: NDArray[Any], where: str) -> _Buffer | None:
         """Return the buffer of an array passed before: C would see the same address twice."""
@@ -220,7 +247,7 @@ class Marshaller:
                 where=where,
                 do="Pass a bytearray or an array",
             )
-        buffer = self._new(bytes(value), writable, where)
+        buffer = self._new(bytes(value), writable, where, f"{len(value)} bytes")
         if writable and isinstance(value, bytearray):
             target = value
 
@@ -228,33 +255,46 @@ class Marshaller:
                 target[:] = data
 
             buffer.write_back = write_back
-        return buffer.span.start
+        return buffer.address
 
     def _struct(self, value: Any, ctype: CType, pointee: CType, where: str) -> int:
         data = values.pack(pointee, value, where, self.pointer)
         writable = not _is_const(ctype)
-        buffer = self._new(data, writable, where)
+        buffer = self._new(data, writable, where, pointee.name)
         if writable:
             buffer.write_back = lambda after: _store_fields(pointee, value, data, after, where)
-        return buffer.span.start
+        return buffer.address
 
-    def _new(self, data: bytes, writable: bool, where: str) -> _Buffer:
-        buffer = self.room(len(data), writable, where)
-        self._memory.write(buffer.span.start, data)
+    def _new(self, data: bytes, writable: bool, where: str, content: str) -> _Buffer:
+        buffer = self.room(len(data), writable, where, content)
+        self._memory.write(buffer.address, data)
         return buffer
 
-    def room(self, size_bytes: int, writable: bool, where: str) -> _Buffer:
+    def room(self, size_bytes: int, writable: bool, where: str, content: str) -> _Buffer:
         """Take a buffer of undefined contents."""
+        guard = self._guard_bytes
         span = self._placement.take(
-            size_bytes,
+            size_bytes + 2 * guard,
             place=self._place,
             alignment_bytes=self._alignment_bytes,
             writable=writable,
             where=where,
         )
-        buffer = _Buffer(span, size_bytes)
+        name, position = self._parameter
+        address = span.start + guard
+        call = CallBuffer(name, address, size_bytes, writable, position, content)
+        buffer = _Buffer(span, address, size_bytes, call)
         self._buffers.append(buffer)
         return buffer
+
+    def result_room(self, size_bytes: int, where: str, content: str) -> int:
+        """Take room for a result that goes to memory; return its address."""
+        self._parameter = ("result", -1)
+        return self.room(size_bytes, True, where, content).address
+
+    def buffers(self) -> tuple[CallBuffer, ...]:
+        """Return what memory the arguments have, in the order it was taken."""
+        return tuple(buffer.call for buffer in self._buffers)
 
     # After the call --------------------------------------------------------------------------
 
@@ -262,7 +302,7 @@ class Marshaller:
         """Copy back what the function may have written."""
         for buffer in self._buffers:
             if buffer.write_back is not None:
-                buffer.write_back(self._memory.read(buffer.span.start, buffer.size_bytes))
+                buffer.write_back(self._memory.read(buffer.address, buffer.size_bytes))
 
     def release(self) -> None:
         """Give the room of all buffers back."""

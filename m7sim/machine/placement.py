@@ -19,7 +19,7 @@ DEFAULT_STACK_BYTES = 8192
 RED_ZONE_BYTES = 1024  # below the stack's limit: kept free, to notice an overflow
 
 # Linker symbols that tell where the stack may end: ours and CMSIS's, newlib's.
-_STACK_LIMIT_SYMBOLS = ("__StackLimit", "__stack_limit", "_stack_limit")
+STACK_LIMIT_SYMBOLS = ("__StackLimit", "__stack_limit", "_stack_limit")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,15 @@ class Placement:
     ----------
     stack_top
         Where the stack of calls begins.
+
+    Attributes
+    ----------
+    stack : Span
+        Room of the stack.
+    red_zone : Span
+        Kept free below it.
+    stack_floor : int
+        End of what the image has below the stack, or the start of its memory.
     """
 
     def __init__(self, board: Board, image: Image, stack_top: int) -> None:
@@ -59,7 +68,8 @@ class Placement:
         low = region.start if region is not None else 0
         below = [span.end for span in self._fixed if low < span.end <= top]
         floor = max([low, *below])
-        limits = [image.symbol(n).address for n in _STACK_LIMIT_SYMBOLS if image.has_symbol(n)]
+        self.stack_floor = floor
+        limits = [image.symbol(n).address for n in STACK_LIMIT_SYMBOLS if image.has_symbol(n)]
         limit = next((a for a in limits if floor <= a < top), max(floor, top - DEFAULT_STACK_BYTES))
         return Span(limit, top), Span(max(floor, limit - RED_ZONE_BYTES), limit)
 
@@ -98,6 +108,11 @@ class Placement:
             where=where,
             do="Choose another region (place=…) or a smaller buffer",
         )
+
+    @property
+    def taken(self) -> tuple[Span, ...]:
+        """Spans that are taken for buffers now."""
+        return tuple(self._taken)
 
     def give_back(self, span: Span) -> None:
         self._taken.remove(span)

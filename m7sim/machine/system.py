@@ -30,6 +30,7 @@ _MPU_TYPE, _MPU_CTRL = 0xE000_ED90, 0xE000_ED94
 _CYCCNTENA, _TRCENA = 1, 1 << 24
 _SYST_ENABLE, _COUNTFLAG, _SYST_MASK = 1, 1 << 16, 0xFF_FFFF
 _ICACHE_ON, _DCACHE_ON = 1 << 17, 1 << 16
+_UNALIGN_TRP = 1 << 3  # of CCR
 _AIRCR_KEY, _AIRCR_KEY_READ, _SYSRESETREQ = 0x05FA, 0xFA05 << 16, 1 << 2
 _MPU_VALID = 1 << 4
 
@@ -70,6 +71,8 @@ class SystemRegisters:
     ----------
     on_memory_event
         Told what the firmware does to caches and MPU, when set.
+    on_rule_change
+        Called before what accesses may do changes, by `traps_unaligned` or by the MPU, when set.
     """
 
     def __init__(
@@ -82,6 +85,7 @@ class SystemRegisters:
         self._board, self._cycles, self._console = board, cycles, console
         self._on_reset_request = on_reset_request
         self.on_memory_event: Callable[[MemoryEvent], None] | None = None
+        self.on_rule_change: Callable[[], None] | None = None
         self.reset()
 
     def reset(self, vector_table: int = 0) -> None:
@@ -100,6 +104,15 @@ class SystemRegisters:
         """Whether the firmware has switched the instruction and the data cache on."""
         ccr = self._words[_CCR]
         return bool(ccr & _ICACHE_ON), bool(ccr & _DCACHE_ON)
+
+    @property
+    def traps_unaligned(self) -> bool:
+        """Whether the firmware wants every unaligned access to fault (CCR.UNALIGN_TRP)."""
+        return bool(self._words[_CCR] & _UNALIGN_TRP)
+
+    @property
+    def mpu_on(self) -> bool:
+        return bool(self._words.get(_MPU_CTRL, 0) & 1)
 
     @property
     def vector_table(self) -> int:
@@ -165,19 +178,28 @@ class SystemRegisters:
                 if value & _SYSRESETREQ:
                     self._on_reset_request()
         elif _MPU_RBAR <= address < _MPU_END:
+            if self.mpu_on:
+                self._warn()
             self._write_mpu(address, value)
-            if self._words.get(_MPU_CTRL, 0) & 1:
+            if self.mpu_on:
                 self._tell_mpu()
         elif address == _CCR:
             before = self.caches_on
+            if (value ^ self._words[_CCR]) & _UNALIGN_TRP:
+                self._warn()
             self._words[_CCR] = value
             if self.caches_on != before:
                 self._tell(CACHES, (int(self.caches_on[0]), int(self.caches_on[1])))
         elif address == _MPU_CTRL:
+            self._warn()
             self._words[_MPU_CTRL] = value & 7
             self._tell_mpu()
         else:
             self._words[address] = value
+
+    def _warn(self) -> None:
+        if self.on_rule_change is not None:
+            self.on_rule_change()
 
     def _tell(self, kind: str, values: tuple[int, ...]) -> None:
         if self.on_memory_event is not None:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from m7sim.isa.code import Code
+from m7sim.isa.instruction import Instruction
 from m7sim.profile.branches import BranchCost, branch_costs
 from m7sim.profile.calls import Calls
 from m7sim.profile.functions import FunctionFinder
@@ -150,10 +151,22 @@ class Profile:
         self._energy_nj = energy_nj
         self.calls = calls
 
+    @property
+    def image(self) -> Source:
+        """The program that ran."""
+        return self._image
+
     @cached_property
     def instructions(self) -> InstructionCosts:
         """Costs by address."""
         return _by_address(self._code, self._timing, self._energy_nj)
+
+    @cached_property
+    def decoded(self) -> tuple[Instruction, ...]:
+        """What the instructions of `instructions` are, in the same order."""
+        rows = np.flatnonzero(self._timing.executions)
+        at = {i.address: i for i in (self._code.instructions[row] for row in rows.tolist())}
+        return tuple(at[address] for address in self.instructions.address.tolist())
 
     @cached_property
     def lines(self) -> tuple[LineCost, ...]:

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, Protocol, cast
+
+import numpy as np
+from numpy.typing import NDArray
 
 from m7sim.board import Board
 from m7sim.core import Core
@@ -17,6 +20,7 @@ from m7sim.profile.accounts import Accounts
 from m7sim.profile.worker import Worker
 from m7sim.trace.capture import Capture
 from m7sim.trace.chunk import Chunk, resolve
+from m7sim.trace.plan import PlanArrays
 from m7sim.trace.writer import TraceWriter
 
 CHUNK_BLOCKS = 1 << 15
@@ -25,6 +29,17 @@ LIMITED_CHUNK_BLOCKS = 1 << 11
 # Chunks below this are accounted for at once: handing them to another thread takes as long.
 SHARED_CHUNK_BLOCKS = 1 << 11
 CONSOLE_BYTES = 1 << 24  # of the firmware's output that a result keeps
+
+
+class Watcher(Protocol):
+    """Sees all that is executed, in order; see `m7sim.sanitize.checker`."""
+
+    registers: tuple[int, ...]  # to record at the entry of every block
+
+    def begin(self) -> None: ...
+    def feed(self, chunk: Chunk, plan: PlanArrays, addresses: NDArray[np.uint32]) -> None: ...
+    def host_call(self) -> None: ...
+    def end(self, undecoded_address: int | None) -> None: ...
 
 
 class Console:
@@ -87,9 +102,11 @@ class Live:
         self.max_cycles: int | None = None
         self.writer: TraceWriter | None = None
         self.on_progress: Callable[[int], None] | None = None
+        self._watcher: Watcher | None = None
         self._worker = Worker()
         self._events: list[MemoryEvent] = []
         self.machine.system.on_memory_event = self._on_memory_event
+        self.machine.system.on_rule_change = self.capture.deliver_finished
         self.machine.cycle_source = self._cycles
         self.machine.attach(self)  # before the capture: told of the end of a run after it
         self.machine.attach(self.capture)
@@ -115,6 +132,11 @@ class Live:
         if self.accounts is not None:
             self.accounts.begin(warm=warm, from_reset=from_reset)
 
+    def watch(self, watcher: Watcher | None) -> None:
+        """Have all runs and calls from now on watched, or none."""
+        self._watcher = watcher
+        self.capture.also_record(watcher.registers if watcher is not None else ())
+
     def settle(self) -> None:
         """Wait until everything delivered is accounted for; raise what that raised."""
         self._worker.drain()
@@ -122,13 +144,19 @@ class Live:
     # Observer of the machine's runs
 
     def before_run(self) -> None:
-        pass
+        if self._watcher is not None:
+            self._watcher.begin()
 
     def before_host_call(self) -> None:
-        pass
+        if self._watcher is not None:  # is shown what came before, before memory changes
+            self.capture.before_host_call()
+            self.capture.deliver_finished()
+            self._watcher.host_call()
 
     def after_run(self) -> None:
         self.settle()
+        if self._watcher is not None:
+            self._watcher.end(self.capture.undecoded_address)
 
     def close(self) -> None:
         self._worker.close()
@@ -169,16 +197,21 @@ class Live:
             self.on_progress(self.capture.instructions)
         if self.writer is not None:
             self.writer.add(chunk)
+        addresses: NDArray[np.uint32] | None = None
+        if self._watcher is not None:
+            addresses = resolve(chunk, self.capture.plan())
+            self._watcher.feed(chunk, self.capture.plan(), addresses)
         if self.accounts is None:
             return
         prepared = self.accounts.prepare(self.capture.plan())
         if self.max_cycles is None and len(chunk.blocks) >= SHARED_CHUNK_BLOCKS:
             # Recording is ahead: help.
-            addresses = resolve(chunk, prepared.plan) if self._worker.behind else None
+            if addresses is None and self._worker.behind:
+                addresses = resolve(chunk, prepared.plan)
             self._worker.put(partial(self.accounts.account, chunk, prepared, addresses))
             return
         self.settle()
-        self.accounts.account(chunk, prepared)
+        self.accounts.account(chunk, prepared, addresses)
         if self.max_cycles is not None and self.accounts.timer.cycles >= self.max_cycles:
             self.capture.stop("cycles")
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from m7sim.energy import Energy
+from m7sim.machine.marshal import CallBuffer
 from m7sim.profile.attribution import Profile
 
 
@@ -50,7 +51,9 @@ class Result:
     ``cycles == issue_cycles + sum(stalls.values())``. ``dual_issued`` counts the instructions that
     issued beside an older one. When only execution was asked for (``time=False``), the cycles are
     0, ``stalls`` is empty and ``profile`` is None. ``energy`` is None without timing, and without
-    current data for the board's chip and clock; ``configuration.power`` says why.
+    current data for the board's chip and clock; ``configuration.power`` says why. ``findings``
+    (`m7sim.sanitize.Finding`) and ``usage`` (`m7sim.sanitize.Usage`) are there when the sanitizer
+    was asked.
     """
 
     configuration: Configuration
@@ -63,6 +66,8 @@ class Result:
     statistics: dict[str, int]
     rows: tuple[RowUse, ...]
     energy: Energy | None = field(default=None, kw_only=True)
+    findings: tuple[Any, ...] = field(default=(), kw_only=True)
+    usage: Any = field(default=None, kw_only=True)
 
     @property
     def ipc(self) -> float:
@@ -106,7 +111,11 @@ class RunResult(Result):
 
 @dataclass(frozen=True)
 class CallResult(Result):
-    """A call of one function. Arrays passed as arguments hold what the function wrote."""
+    """A call of one function. Arrays passed as arguments hold what the function wrote.
+
+    ``buffers`` is the memory that arrays, structs and texts had during the call.
+    """
 
     value: Any
     stack_bytes: int
+    buffers: tuple[CallBuffer, ...] = ()

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from m7sim.board import Board
 from m7sim.core import Core
 from m7sim.elf import Image
 from m7sim.energy import EnergyModel
-from m7sim.errors import InputError, LimitError
+from m7sim.errors import InputError, LimitError, M7Error
 from m7sim.machine import Machine, Stop
 from m7sim.profile.configure import configuration
 from m7sim.profile.live import LIMITED_CHUNK_BLOCKS, Live
 from m7sim.profile.result import CallResult, Configuration, RunResult
 from m7sim.trace.writer import TraceWriter
 from m7sim.units import format_count
+
+if TYPE_CHECKING:
+    from m7sim.sanitize import Checker, Rules
 
 FROM_RESET = "reset handler"  # entry of a run that is no function
 
@@ -88,6 +92,7 @@ class Firmware:
         stdout: IO[bytes] | None = None,
         stdin: IO[bytes] | None = None,
         trace: str | Path | None = None,
+        sanitize: bool | Rules = False,
         on_progress: Callable[[int], None] | None = None,
     ) -> RunResult:
         """Run from reset, or run one function on a machine set up as start-up code would.
@@ -105,6 +110,8 @@ class Firmware:
             Binary streams of the semihosting console; its output is in the result as well.
         trace
             File to save the trace to, for `replay`.
+        sanitize
+            Check every access, as of `call`.
         on_progress
             Told now and then how many instructions have been executed.
 
@@ -121,42 +128,39 @@ class Firmware:
         if entry is not None:
             self.image.symbol(entry)
         self._drop()
+        core = self.core if self.time else None
         live = self._live = Live(
-            self.image,
-            self.board,
-            self.core if self.time else None,
-            files=self.files,
-            arguments=arguments,
-            stdout=stdout,
-            stdin=stdin,
-            energy=self.energy,
-        )
+            self.image, self.board, core, files=self.files, arguments=arguments, stdout=stdout,
+            stdin=stdin, energy=self.energy,
+        )  # fmt: skip
         live.on_progress = on_progress
         plan = self.configuration(entry=entry, arguments=arguments)
         if trace is not None:
             live.writer = TraceWriter(live.capture, self.image, asdict(plan), trace)
         stop: Stop | None = None
         trace_bytes: int | None = None
+        checker: Checker | None = None
         try:
             live.begin(
-                warm=False,
-                max_instructions=max_instructions,
-                max_cycles=max_cycles,
+                warm=False, max_instructions=max_instructions, max_cycles=max_cycles,
                 from_reset=entry is None,
-            )
-            if entry is None:
-                stop = live.machine.run_from_reset()
-            else:
-                stop = live.machine.run_from_entry(entry)
+            )  # fmt: skip
+            with self._sanitized(live, sanitize, from_reset=entry is None) as checker:
+                if entry is None:
+                    stop = live.machine.run_from_reset()
+                else:
+                    stop = live.machine.run_from_entry(entry)
             if live.writer is not None:
                 trace_bytes = live.writer.save()
         except KeyboardInterrupt:
-            raise Interrupted(self._run_result(plan, live, stop)) from None
+            reached = replace(self._run_result(plan, live, stop), **_found(checker))
+            raise Interrupted(reached) from None
         finally:
             if live.writer is not None:
                 live.writer.close()
                 live.writer = None
-        return replace(self._run_result(plan, live, stop), trace_bytes=trace_bytes)
+        result = self._run_result(plan, live, stop)
+        return replace(result, trace_bytes=trace_bytes, **_found(checker))
 
     def call(
         self,
@@ -165,6 +169,8 @@ class Firmware:
         warm: bool = False,
         max_instructions: int | None = None,
         max_cycles: int | None = None,
+        trace: str | Path | None = None,
+        sanitize: bool | Rules = False,
         **options: Any,
     ) -> CallResult:
         """Call a function by the procedure call standard.
@@ -180,6 +186,12 @@ class Firmware:
             Keep caches and predictors as the last run or call left them. Memory is kept anyway.
         max_instructions, max_cycles
             Limits, as of `run`.
+        trace
+            File to save the trace to; its caches and predictors must begin empty (not ``warm``).
+        sanitize
+            Check every access against what it may touch; ``findings`` of the result, or of the
+            error, tell what went wrong. Arrays then have guards around them, so cycles may differ
+            from those of other calls. `Rules` say what is allowed.
         **options
             As of `Machine.call`: ``place`` (region for the arrays), ``alignment_bytes``.
 
@@ -193,19 +205,42 @@ class Firmware:
             If a limit is reached before the function returns.
         """
         self._check_limit(max_cycles)
+        label = name if isinstance(name, str) else f"0x{name:08x}"
+        plan = self.configuration(entry=label, warm=warm)
+        if trace is not None and warm:
+            raise InputError(
+                "a trace does not hold what caches knew before it", where=label, do="Leave warm out"
+            )
         live = self._ready()
         live.begin(warm=warm, max_instructions=max_instructions, max_cycles=max_cycles)
-        done = live.machine.call(name, *arguments, **options)
-        label = name if isinstance(name, str) else f"0x{name:08x}"
+        if trace is not None:
+            live.writer = TraceWriter(live.capture, self.image, asdict(plan), trace)
+        checker: Checker | None = None
+        try:
+            with self._sanitized(live, sanitize, from_reset=False) as checker:
+                if checker is not None:
+                    options.setdefault("guard_bytes", checker.rules.guard_bytes)
+                done = live.machine.call(name, *arguments, **options)
+            if live.writer is not None:
+                live.writer.note({"buffers": [asdict(each) for each in done.buffers]})
+                live.writer.save()
+        finally:
+            if live.writer is not None:
+                live.writer.close()
+                live.writer = None
         figures = self._figures(live)
         if done.stop.reason != "return":
             limit, message = self._reason(live, done.stop, figures)
-            raise LimitError(message, where=label, do=f"Raise {limit} to get further")
+            error = LimitError(message, where=label, do=f"Raise {limit} to get further")
+            error.findings = checker.findings if checker is not None else ()
+            raise error
         return CallResult(
-            configuration=self.configuration(entry=label, warm=warm),
+            configuration=plan,
             **figures,
             value=done.value,
             stack_bytes=done.stack_bytes,
+            buffers=done.buffers,
+            **_found(checker),
         )
 
     def reset(self) -> None:
@@ -224,6 +259,27 @@ class Firmware:
         if self._live is not None:
             self._live.close()
             self._live = None
+
+    @contextmanager
+    def _sanitized(
+        self, live: Live, sanitize: bool | Rules, *, from_reset: bool
+    ) -> Iterator[Checker | None]:
+        """Check what is executed meanwhile; an error gets the findings."""
+        if sanitize is False:
+            yield None
+            return
+        from m7sim.sanitize import Checker, Rules  # late: few need it
+
+        rules = sanitize if isinstance(sanitize, Rules) else Rules()
+        checker = Checker(live.machine, live.capture.code, rules, from_reset=from_reset)
+        live.watch(checker)
+        try:
+            yield checker
+        except M7Error as error:
+            checker.explain(error)
+            raise
+        finally:
+            live.watch(None)
 
     def _check_limit(self, max_cycles: int | None) -> None:
         if max_cycles is not None and not self.time:
@@ -278,3 +334,10 @@ class Firmware:
         line = self.image.line_at(address)
         text = f"in {function.name}" if function else f"at 0x{address:08x}"
         return f"{text} at {Path(line.file).name}:{line.line}" if line else text
+
+
+def _found(checker: Checker | None) -> dict[str, Any]:
+    """Return the fields of a result that come from the sanitizer."""
+    if checker is None:
+        return {}
+    return {"findings": checker.findings, "usage": checker.usage}

@@ -13,7 +13,7 @@ from m7sim.session.firmware import Firmware
 
 
 def load(
-    elf: str | Path,
+    elf: str | Path | Image,
     board: str | Path | Board = "stm32f746",
     core: str | Path | Core = "cortex_m7",
     *,
@@ -29,7 +29,7 @@ def load(
     Parameters
     ----------
     elf
-        Linked for the board's memory.
+        Linked for the board's memory; a file, or one that was read already.
     board, core
         Names of tables that come with the package, TOML files, or loaded ones.
     clock_hz
@@ -58,7 +58,8 @@ def load(
     folder = None if files is None else Path(files)
     if folder is not None and not folder.is_dir():
         raise InputError("no such folder for semihosting files", where=str(files))
-    return Firmware(Image.load(elf), chip, table, files=folder, time=time, energy=energy)
+    image = elf if isinstance(elf, Image) else Image.load(elf)
+    return Firmware(image, chip, table, files=folder, time=time, energy=energy)
 
 
 def chip_of(board: str | Path | Board, clock_hz: int | None, supply_mv: int | None = None) -> Board:

@@ -58,7 +58,7 @@ def replay(
             clock_hz = clock_hz or saved.clock_hz
         chip = chip_of(board or saved.run_text("board"), clock_hz)
         table = core if isinstance(core, Core) else Core.load(core)
-        image = _image_of(saved, elf)
+        image = image_of(saved, elf)
         energy, power = find_model(chip)
         accounts = Accounts(image, chip, table, saved.code, energy)
         accounts.begin(warm=False, from_reset=entry == FROM_RESET)
@@ -80,7 +80,14 @@ def replay(
         )  # fmt: skip
 
 
-def _image_of(saved: SavedTrace, elf: str | Path | None) -> Image:
+def image_of(saved: SavedTrace, elf: str | Path | None) -> Image:
+    """Return the program of a trace: from where it was run, or from ``elf``.
+
+    Raises
+    ------
+    InputError
+        If it is not there or another one.
+    """
     path = Path(elf or saved.run_text("elf"))
     do = "Give the ELF that was run (elf=…, --elf)"
     if not path.is_file():

@@ -25,10 +25,11 @@ class Blocks:
     """Grows as a run meets new code; ids are those of :class:`m7sim.isa.code.Code`."""
 
     def __init__(self, read_constant: ReadWord) -> None:
+        self.extra: tuple[int, ...] = ()  # registers to record at the entry of every block
         self.code = Code()
         self.sources: list[BlockSource] = []
         self.plans: list[BlockPlan] = []
-        self._ids: dict[BlockSource, int] = {}
+        self._ids: dict[tuple[BlockSource, tuple[int, ...]], int] = {}
         self._read_constant = read_constant
         self._arrays: PlanArrays | None = None
 
@@ -36,7 +37,7 @@ class Blocks:
         return len(self.sources)
 
     def find(self, source: BlockSource) -> int | None:
-        return self._ids.get(source)
+        return self._ids.get((source, self.extra))
 
     def add(self, source: BlockSource) -> int:
         """Decode and plan a new block; return its id.
@@ -47,9 +48,9 @@ class Blocks:
             If an instruction is not known, or the block ends within one.
         """
         instructions = decode_block(source)
-        plan = plan_block(instructions, source.data, self._read_constant)
+        plan = plan_block(instructions, source.data, self._read_constant, extra=self.extra)
         block = self._append(source, instructions, plan)
-        self._ids[source] = block
+        self._ids[source, self.extra] = block
         return block
 
     def add_executed_part(self, block: int, count: int) -> int:
@@ -71,6 +72,7 @@ class Blocks:
             self._read_constant,
             entry=self.plans[block].entry,
             lost=_loaded_before_a_fault(fatal),
+            extra=self.plans[block].extra,
         )
         return self._append(source, instructions, plan)
 

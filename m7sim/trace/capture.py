@@ -39,15 +39,16 @@ import numpy as np
 
 from m7sim.errors import InputError
 from m7sim.isa.code import Code
+from m7sim.isa.registers import S0
 from m7sim.trace import native
 from m7sim.trace.blocks import Blocks, BlockSource, it_conditions
 from m7sim.trace.chunk import Chunk
-from m7sim.trace.direct import locate_registers
+from m7sim.trace.direct import locate_floats, locate_registers
 from m7sim.trace.engine import Engine
 from m7sim.trace.linear import ReadWord
 from m7sim.trace.plan import PlanArrays
 from m7sim.trace.sites import SiteHooks
-from m7sim.trace.tables import Buffers, Column, HashTable, Rows, State
+from m7sim.trace.tables import Buffers, HashTable, Rows, State
 
 UNLIMITED = 1 << 62
 _FOUR = (ctypes.c_int64,) * 4
@@ -91,6 +92,7 @@ class Capture:
         self._in_block_hook = False
         self._error: BaseException | None = None
         self._undecodable: tuple[BlockSource, InputError] | None = None
+        self.undecoded_address: int | None = None  # where the last run went to what is no code
         self._limit = UNLIMITED if max_instructions is None else max_instructions
         self._chunk_blocks = capacity_blocks
         self._parked: int | None = None
@@ -98,9 +100,7 @@ class Capture:
 
         state = self._state = State()
         self._ids = HashTable(state, native.HASH_KEYS, native.HASH_IDS, native.HASH_MASK)
-        self._rows = Rows(state)
-        self._registers = Column(state, native.REGISTERS)
-        self._numbers = Column(state, native.NUMBERS)
+        self._rows = Rows(state, (*engine.core_register_ids, *engine.float_register_ids))
         self._buffers = Buffers(state, capacity_blocks)
         self._sites = SiteHooks(engine, state)
         self._slow_pointer = _SLOW(self._slow)
@@ -145,10 +145,29 @@ class Capture:
         self._chunk_blocks = min(chunk_blocks or capacity, capacity)
         self._state[native.ROOM_BLOCKS] = self._chunk_blocks
 
+    def also_record(self, registers: tuple[int, ...]) -> None:
+        """From the next run on, begin the values of every block with registers at its entry.
+
+        They are numbers of ``m7sim.isa.registers``: r0 … lr and s0 … s31.
+        """
+        if registers == self._blocks.extra:
+            return
+        self._blocks.extra = registers
+        self._ids.clear()  # a block that records other registers is another block
+        self._buffers.make_room(2 + len(registers))
+        self._locate()
+
+    def _locate(self) -> None:
+        core = locate_registers(self._engine)
+        if core and any(register >= S0 for register in self._blocks.extra):
+            self._rows.float_words = locate_floats(self._engine, core)
+            core = core if self._rows.float_words else 0
+        self._state[native.CORE] = core
+
     def attach(self) -> None:
         """Install the hooks; everything translated so far is translated again with them."""
         engine, state = self._engine, self._state
-        state[native.CORE] = locate_registers(engine)
+        self._locate()
         self._hooks = [
             engine.hook_add_native("block", native.on_block.address, state.address),
             engine.hook_add_native("translation", native.on_translation.address, state.address),
@@ -170,7 +189,7 @@ class Capture:
     def before_run(self) -> None:
         """Prepare for a run: the first block is compared with memory again."""
         self._state[native.HALTED] = 0
-        self.stop_reason = None
+        self.stop_reason = self.undecoded_address = None
         self._ask_at_next_block()
 
     def before_host_call(self) -> None:
@@ -189,10 +208,12 @@ class Capture:
             self._trim()
         self._take_exit()
         error, self._error = self._error, None
-        if error is not None:
+        undecodable, self._undecodable = self._undecodable, None
+        if error is not None and (undecodable is None or error is not undecodable[1]):
             raise error
         self._deliver()
-        undecodable, self._undecodable = self._undecodable, None
+        if error is not None:
+            raise error
         if undecodable is not None:
             source, reason = undecodable
             if not source.address <= self._engine.read_pc() < source.address + len(source.data):
@@ -303,7 +324,7 @@ class Capture:
             except InputError as error:
                 # Wild jumps lead to such code. If the engine faults in it, that is what is told;
                 # if it gets through, this error is, at the next block or at the end.
-                self._undecodable = source, error
+                self._undecodable, self.undecoded_address = (source, error), address
                 self._take_exit()
                 self._ask_at_next_block()
                 return None
@@ -312,13 +333,9 @@ class Capture:
 
     def _enter(self, block: int) -> None:
         """Tell the native side about a new block."""
-        plan = self._blocks.plans[block]
-        ids = self._engine.core_register_ids
         size, count = len(self._blocks.sources[block].data), self.code.blocks[block][1]
-        self._rows.append([size, count, len(self._registers), len(plan.entry), len(plan.exit)])
-        for register in plan.entry + plan.exit:
-            self._registers.append(ids[register])
-            self._numbers.append(register)
+        plan = self._blocks.plans[block]
+        self._rows.append(size, count, plan.at_entry, plan.exit)
 
     # Ends of blocks, of chunks, of runs
 
@@ -340,17 +357,7 @@ class Capture:
         if last < 0:
             return
         state[native.LAST] = -1
-        n = self._rows[last, native.ROW_EXIT]
-        if n:
-            first = self._rows[last, native.ROW_FIRST] + self._rows[last, native.ROW_ENTRY]
-            position = state[native.N_VALUES]
-            self._read_batch(
-                state[native.ENGINE],
-                state[native.REGISTERS] + 4 * first,
-                state[native.VALUE_POINTERS] + 8 * position,
-                n,
-            )
-            state[native.N_VALUES] = position + n
+        self._rows.read_exit(last, self._read_batch)
 
     def _trim(self, pc: int | None = None) -> None:
         """Cut the last block down to what of it has executed, which may be nothing.

@@ -18,7 +18,9 @@ from typing import IO, Protocol
 from m7sim.isa.registers import PC
 
 NAMES = (*(f"r{number}" for number in range(13)), "sp", "lr")
+FLOATS = tuple(f"s{number}" for number in range(32))
 _LAYOUT = struct.Struct(f"<{PC}I")
+_FLOATS_LAYOUT = struct.Struct("<32I")
 _HANDLE_WORDS = 256  # of the structure behind the handle that may point at the CPU
 _REACH_BYTES = 1 << 17  # within which the registers lie in the CPU's structure
 _ROUNDS = 4
@@ -53,6 +55,36 @@ def locate_registers(engine: Registers) -> int:
         for name, value in zip(NAMES, saved, strict=True):
             engine.write_register(name, value)
     return 0
+
+
+def locate_floats(engine: Registers, core: int) -> int:
+    """Return the word at which s0 … s31 begin, counted from r0 at ``core``; 0 if not found.
+
+    The engine must not be running; its registers are as before afterwards.
+    """
+    saved = [engine.read_register(name) for name in FLOATS]
+    try:
+        with Path("/proc/self/mem").open("rb", buffering=0) as memory:
+            pattern = _write_floats(engine)
+            offset = _read(memory, core, _REACH_BYTES).find(pattern)
+            while offset >= 0 and offset % 4 == 0:
+                pattern = _write_floats(engine)
+                if _read(memory, core + offset, len(pattern)) == pattern:
+                    return offset // 4
+                offset = _read(memory, core, _REACH_BYTES).find(pattern)
+    except OSError:
+        pass
+    finally:
+        for name, value in zip(FLOATS, saved, strict=True):
+            engine.write_register(name, value)
+    return 0
+
+
+def _write_floats(engine: Registers) -> bytes:
+    values = [random.getrandbits(32) for _ in FLOATS]
+    for name, value in zip(FLOATS, values, strict=True):
+        engine.write_register(name, value)
+    return _FLOATS_LAYOUT.pack(*values)
 
 
 def _candidates(engine: Registers, memory: IO[bytes]) -> Iterator[tuple[tuple[int, int], int]]:

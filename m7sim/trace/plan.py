@@ -44,7 +44,8 @@ class BlockPlan:
 
     ``access`` has one entry per instruction with memory: a form over entry registers, exit
     registers and results of ``steps``, or the address of the site instruction. Steps are over the
-    same registers and over steps before them.
+    same registers and over steps before them. ``extra`` are registers that are recorded at entry
+    as well, before the others, because somebody else asked for them.
     """
 
     entry: tuple[int, ...]
@@ -52,6 +53,12 @@ class BlockPlan:
     access: tuple[Form | int, ...]
     sites: tuple[Site, ...]
     steps: tuple[Step, ...] = ()
+    extra: tuple[int, ...] = ()
+
+    @property
+    def at_entry(self) -> tuple[int, ...]:
+        """All registers recorded at entry, in order."""
+        return self.extra + self.entry
 
 
 def plan_block(
@@ -61,6 +68,7 @@ def plan_block(
     *,
     entry: tuple[int, ...] | None = None,
     lost: Collection[int] = (),
+    extra: tuple[int, ...] = (),
 ) -> BlockPlan:
     """Choose how each address of a block is reconstructed.
 
@@ -96,6 +104,7 @@ def plan_block(
         steps=tuple(
             Step(s.operation, _renamed(s.a, renamed), _renamed(s.b, renamed)) for s in steps
         ),
+        extra=extra,
     )
 
 
@@ -175,7 +184,8 @@ class PlanArrays(NamedTuple):
     """The plans of all blocks as columns, for :func:`m7sim.trace.chunk.resolve`."""
 
     access_first: I32  # [blocks + 1] first access of each block
-    values: I32  # [blocks] values recorded per execution: entry registers, then exit registers
+    # [blocks] values recorded per execution: extra and entry registers, then exit registers
+    values: I32
     constant: U32  # [accesses]
     site: NDArray[np.int64]  # [accesses] address of the site instruction, -1 for none
     term_first: I32  # [accesses + 1]
@@ -199,7 +209,7 @@ def plan_arrays(plans: list[BlockPlan]) -> PlanArrays:
     for plan in plans:
         atoms = [*plan.entry, *(EXIT + register for register in plan.exit)]
         atoms += [OWN + i for i in range(len(plan.steps))]
-        index = {atom: i for i, atom in enumerate(atoms)}
+        index = {atom: i for i, atom in enumerate(atoms, len(plan.extra))}
         for choice in plan.access:
             sites.append(choice if isinstance(choice, int) else -1)
             addresses.add(choice if isinstance(choice, Form) else Form(), index)
@@ -211,7 +221,7 @@ def plan_arrays(plans: list[BlockPlan]) -> PlanArrays:
         step_first.append(len(operations))
     return PlanArrays(
         np.array(access_first, np.int32),
-        np.array([len(p.entry) + len(p.exit) for p in plans], np.int32),
+        np.array([len(p.at_entry) + len(p.exit) for p in plans], np.int32),
         np.array(addresses.constants, np.uint32),
         np.array(sites, np.int64),
         *addresses.terms(),

@@ -13,7 +13,7 @@ from m7sim.trace.blocks import Blocks, BlockSource, decode_block
 from m7sim.trace.plan import PlanArrays
 from m7sim.trace.pure import ROR
 
-MOST_VALUES_PER_BLOCK = 30  # 15 entry and 15 exit registers
+MOST_VALUES_PER_BLOCK = 77  # 47 extra, 15 entry and 15 exit registers
 
 Get = Callable[[str, Any], NDArray[Any]]
 

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from m7sim.isa.registers import PC
+from m7sim.isa.registers import PC, S0
 from m7sim.trace import native
 from m7sim.trace.chunk import Chunk
 
-_MOST_VALUES = 32  # a block records at most 15 entry and 15 exit registers
+_MOST_VALUES = 80  # a block records at most 47 extra, 15 entry and 15 exit registers
 _MOST_EVENTS = 1024  # more instructions than the engine ever translates into one block
 
 
@@ -65,25 +65,57 @@ class Column:
 
 
 class Rows:
-    """The native rows of blocks, by id."""
+    """The native rows of blocks, by id, and the registers that they record.
 
-    def __init__(self, state: State) -> None:
-        self._state = state
+    Parameters
+    ----------
+    ids
+        The engine's numbers of the registers that ``m7sim.isa.registers`` numbers from 0 on.
+
+    Attributes
+    ----------
+    float_words
+        From r0 to s0 where the engine keeps them; 0: not known.
+    """
+
+    def __init__(self, state: State, ids: tuple[int, ...]) -> None:
+        self._state, self._ids = state, ids
+        self.float_words = 0
+        self._registers = Column(state, native.REGISTERS)
+        self._numbers = Column(state, native.NUMBERS)
         self._data = np.zeros((256, native.ROW_WORDS), np.int32)
         self._length = 0
         state.point(native.ROWS, self._data)
 
-    def append(self, words: list[int]) -> None:
-        """Add a row: the words in the order of ``native.ROW_…``."""
+    def append(
+        self, size_bytes: int, count: int, entry: tuple[int, ...], exit_: tuple[int, ...]
+    ) -> None:
+        """Add a block of so many instructions, with the registers recorded at both its ends."""
         if self._length == len(self._data):
             self._data = np.concatenate([self._data, np.zeros_like(self._data)])
             self._state.point(native.ROWS, self._data)
+        words = [size_bytes, count, len(self._registers), len(entry), len(exit_)]
         self._data[self._length, : len(words)] = words
         self._length += 1
+        for register in entry + exit_:
+            self._registers.append(self._ids[register])
+            self._numbers.append(register if register < S0 else self.float_words + register - S0)
 
     def __getitem__(self, place: tuple[int, int]) -> int:
         """Return a word of a row: ``rows[block, native.ROW_ENTRY]``."""
         return int(self._data[place])
+
+    def read_exit(self, block: int, read_batch: Callable[[int, int, int, int], int]) -> None:
+        """Note the exit registers of a block as the engine's function tells them."""
+        n = self[block, native.ROW_EXIT]
+        if n == 0:
+            return
+        state = self._state
+        first = self[block, native.ROW_FIRST] + self[block, native.ROW_ENTRY]
+        position = state[native.N_VALUES]
+        ids = state[native.REGISTERS] + 4 * first
+        read_batch(state[native.ENGINE], ids, state[native.VALUE_POINTERS] + 8 * position, n)
+        state[native.N_VALUES] = position + n
 
 
 class HashTable:
@@ -124,6 +156,10 @@ class HashTable:
         self._keys[slot] = _signed(address)
         self._values[slot] = value
 
+    def clear(self) -> None:
+        self._used = 0
+        self._allocate(self._keys.size)
+
     def _grow(self) -> None:
         keys, values = self._keys, self._values
         self._allocate(2 * keys.size)
@@ -138,12 +174,10 @@ class Buffers:
 
     def __init__(self, state: State, capacity_blocks: int) -> None:
         self._state = state
-        n_values = 2 * capacity_blocks + _MOST_VALUES
         n_events = capacity_blocks + _MOST_EVENTS
         self.blocks: NDArray[np.int32] = np.zeros(capacity_blocks, np.int32)
-        self.values: NDArray[np.uint32] = np.zeros(n_values, np.uint32)
-        # uc_reg_read_batch takes an array of pointers to where the values go.
-        self._pointers = self.values.ctypes.data + 4 * np.arange(n_values, dtype=np.int64)
+        self.values: NDArray[np.uint32] = np.zeros(0, np.uint32)
+        self.make_room(2)
         self.event_block: NDArray[np.int32] = np.zeros(n_events, np.int32)
         self.event_pc: NDArray[np.uint32] = np.zeros(n_events, np.uint32)
         self.event_address: NDArray[np.uint32] = np.zeros(n_events, np.uint32)
@@ -153,14 +187,23 @@ class Buffers:
         state.point(native.SCRATCH_POINTERS, pointers)
         state.point(native.SCRATCH_IDS, np.zeros(_MOST_VALUES, np.int32))
         state.point(native.BLOCKS, self.blocks)
-        state.point(native.VALUE_POINTERS, self._pointers)
-        state.point(native.VALUES, self.values)
         state.point(native.EVENT_BLOCK, self.event_block)
         state.point(native.EVENT_PC, self.event_pc)
         state.point(native.EVENT_ADDRESS, self.event_address)
         state[native.ROOM_BLOCKS] = capacity_blocks
-        state[native.ROOM_VALUES] = n_values - _MOST_VALUES
         state[native.ROOM_EVENTS] = n_events - _MOST_EVENTS
+
+    def make_room(self, values_per_block: int) -> None:
+        """Have room for so many values per block on average; only while nothing is recorded."""
+        n_values = values_per_block * len(self.blocks) + _MOST_VALUES
+        if n_values <= self.values.size:
+            return
+        self.values = np.zeros(n_values, np.uint32)
+        # uc_reg_read_batch takes an array of pointers to where the values go.
+        self._pointers = self.values.ctypes.data + 4 * np.arange(n_values, dtype=np.int64)
+        self._state.point(native.VALUE_POINTERS, self._pointers)
+        self._state.point(native.VALUES, self.values)
+        self._state[native.ROOM_VALUES] = n_values - _MOST_VALUES
 
     @property
     def full(self) -> bool:

@@ -111,6 +111,10 @@ class TraceWriter:
         ):
             self._end_group()
 
+    def note(self, more: Mapping[str, Any]) -> None:
+        """Add to what the header says about the run."""
+        self._run.update(more)
+
     def save(self) -> int:
         """Finish the file and put it in its place; the writer is used up.
 
@@ -155,7 +159,7 @@ class TraceWriter:
         if known == len(counts):
             return
         new = range(known, len(counts))
-        self._n_values += [len(plans[i].entry) + len(plans[i].exit) for i in new]
+        self._n_values += [len(plans[i].at_entry) + len(plans[i].exit) for i in new]
         self._first_slot = first_slots(self._n_values)
         self._counts = np.append(self._counts, [counts[i][1] for i in new])
 
