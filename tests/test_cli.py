@@ -249,7 +249,8 @@ def test_json_document(firmware: Path) -> None:
     done = inside("run", "--json", firmware)
     assert done.returncode == 0, done.stderr
     doc = json.loads(done.stdout)
-    assert doc["schema_version"] == 1
+    assert doc["schema_version"] == 2
+    assert doc["snapshot"]["totals"]["cycles"] == doc["cycles"]
     assert doc["configuration"]["board"] == "stm32f746"
     assert doc["cycles"] == doc["issue_cycles"] + sum(doc["stalls"].values())
     assert doc["cycles"] == sum(f["self_cycles"] for f in doc["functions"])

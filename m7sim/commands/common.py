@@ -18,13 +18,15 @@ from m7sim.units import hertz, millivolts
 EXIT_CHECK, EXIT_FIRMWARE, EXIT_LIMIT = 1, 3, 4
 EXIT_INTERRUPTED = 130
 
+DETAIL_INSTRUCTIONS = 50_000  # static ones, that a document lists for `m7sim compare`
+
 
 class Help(argparse.RawDescriptionHelpFormatter):
     """Adds the default to the help of every option that has one."""
 
     def _get_help_string(self, action: argparse.Action) -> str:
         text = action.help or ""
-        has_default = action.default not in (None, False, "", argparse.SUPPRESS)
+        has_default = action.default not in (None, False, "", [], argparse.SUPPRESS)
         if has_default and action.option_strings and "%(default)" not in text:
             text += " (default: %(default)s)"
         return text
@@ -76,10 +78,14 @@ def add_board(sub: argparse.ArgumentParser) -> None:
 
 def add_target(sub: argparse.ArgumentParser) -> None:
     add_board(sub)
+    add_core(sub)
+    add_clock(sub)
+
+
+def add_core(sub: argparse.ArgumentParser) -> None:
     sub.add_argument(
         "--core", default="cortex_m7", metavar="NAME|FILE", help="core, or a TOML file of one"
     )
-    add_clock(sub)
 
 
 def add_clock(sub: argparse.ArgumentParser) -> None:

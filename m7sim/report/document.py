@@ -6,11 +6,14 @@ import json
 from dataclasses import asdict
 from typing import Any
 
+from m7sim.compare import Snapshot
 from m7sim.energy import Energy
 from m7sim.profile.result import CallResult, Configuration, Result, RunResult
 from m7sim.validate import bands
 
 SCHEMA_VERSION = 1
+# Of the document of a run or a call. 2: ``snapshot`` was added (see `m7sim.compare.schema`).
+RESULT_SCHEMA_VERSION = 2
 
 
 def configuration(c: Configuration) -> dict[str, Any]:
@@ -53,14 +56,15 @@ def energy_part(energy: Energy) -> dict[str, Any]:
     }
 
 
-def document(result: Result) -> dict[str, Any]:
+def document(result: Result, *, snapshot: Snapshot | None = None) -> dict[str, Any]:
     """Return everything about a run or a call as plain lists and dictionaries.
 
     ``issue_cycles`` plus the values of ``stalls`` is ``cycles``, in the totals as in each function
-    and line. Functions and lines are sorted by self cycles, most expensive first.
+    and line. Functions and lines are sorted by self cycles, most expensive first. ``snapshot`` is
+    what ``m7sim compare`` needs of the document; None leaves it out.
     """
     doc: dict[str, Any] = {
-        "schema_version": SCHEMA_VERSION,
+        "schema_version": RESULT_SCHEMA_VERSION,
         "configuration": configuration(result.configuration),
         "cycles": result.cycles,
         "instructions": result.instructions,
@@ -125,6 +129,8 @@ def document(result: Result) -> dict[str, Any]:
         doc["trace_bytes_per_instruction"] = result.trace_bytes_per_instruction
     if isinstance(result, CallResult):
         doc["stack_bytes"] = result.stack_bytes
+    if snapshot is not None:
+        doc["snapshot"] = snapshot.to_dict()
     return doc
 
 

@@ -85,7 +85,7 @@ def print_table(
     )
     cells = list(zip(columns, *rows, strict=True))
     widths = [max(map(len, (name.strip(">*"), *column))) for name, *column in cells]
-    used = sum(0 if name[0] == "*" else w for name, w in zip(columns, widths, strict=True))
+    used = sum(0 if name.startswith("*") else w for name, w in zip(columns, widths, strict=True))
     rest = console.width - used - 2 * (len(columns) - 1)
     for name, width in zip(columns, widths, strict=True):
         table.add_column(
