@@ -7,7 +7,8 @@ import sys
 import time
 from typing import Any
 
-from m7sim.commands.common import add_command, add_document, write
+from m7sim.commands.common import DETAIL_INSTRUCTIONS, add_command, add_document, write
+from m7sim.commands.covering import add_coverage, check_coverage, write_coverage
 from m7sim.units import count, hertz
 
 
@@ -34,15 +35,18 @@ def add(commands: Any) -> None:
     sub.add_argument(
         "--elf", metavar="FW.ELF", help="program of the trace (default: where it was run from)"
     )
+    add_coverage(sub)
     sub.add_argument("--top", type=count, default=12, metavar="N", help="rows per table")
     add_document(sub)
 
 
 def _command(arguments: argparse.Namespace) -> int:
     from m7sim import session
+    from m7sim.compare import snapshot
     from m7sim.report import document, progress, text
     from m7sim.report.layout import Style
 
+    check_coverage(arguments)
     begin = time.monotonic()
     with progress.bar("replaying") as show:
 
@@ -59,9 +63,14 @@ def _command(arguments: argparse.Namespace) -> int:
             on_chunk=on_chunk,
         )
     if arguments.json:
-        report = document.to_json(document.document(result))
+        report = document.to_json(
+            document.document(
+                result, snapshot=snapshot(result, detail_instructions=DETAIL_INSTRUCTIONS)
+            )
+        )
     else:
         stream = sys.stdout if arguments.output == "-" else None
         report = text.render(result, style=Style.of_stream(stream, top=arguments.top))
     write(arguments.output, report)
+    write_coverage(arguments, result)
     return 0

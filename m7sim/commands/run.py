@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from m7sim.commands.common import (
+    DETAIL_INSTRUCTIONS,
     EXIT_FIRMWARE,
     EXIT_INTERRUPTED,
     EXIT_LIMIT,
@@ -17,6 +18,7 @@ from m7sim.commands.common import (
     complain,
     write,
 )
+from m7sim.commands.covering import add_coverage, check_coverage, write_coverage
 from m7sim.units import count
 
 if TYPE_CHECKING:
@@ -47,6 +49,7 @@ def add(commands: Any) -> None:
         "--max-cycles", type=count, metavar="N", help="stop after N (default: no limit)"
     )
     sub.add_argument("--trace", metavar="FILE", help="also save the trace, to be timed again")
+    add_coverage(sub)
     sub.add_argument("--top", type=count, default=12, metavar="N", help="rows per table")
     sub.add_argument("--no-time", action="store_true", help="execute only, without cycles (faster)")
     add_document(sub)
@@ -54,6 +57,7 @@ def add(commands: Any) -> None:
 
 def _command(arguments: argparse.Namespace) -> int:
     from m7sim import session
+    from m7sim.compare import snapshot
     from m7sim.report import document, progress, text
     from m7sim.report.layout import Style
 
@@ -68,6 +72,7 @@ def _command(arguments: argparse.Namespace) -> int:
         voltage_scale=arguments.voltage_scale,
         peripherals=arguments.peripherals,
     )
+    check_coverage(arguments, firmware.image, timed=firmware.time)
     if arguments.entry is not None:
         firmware.image.symbol(arguments.entry)  # before anything is printed
     to_terminal = arguments.output == "-" and not arguments.json
@@ -92,10 +97,15 @@ def _command(arguments: argparse.Namespace) -> int:
     except session.Interrupted as stop:
         result, interrupted = stop.result, True
     if arguments.json:
-        report = document.to_json(document.document(result))
+        report = document.to_json(
+            document.document(
+                result, snapshot=snapshot(result, detail_instructions=DETAIL_INSTRUCTIONS)
+            )
+        )
     else:
         report = text.render(result, style=style, with_configuration=not to_terminal)
     write(arguments.output, report)
+    write_coverage(arguments, result)
     if interrupted:
         complain(result.message)
         return EXIT_INTERRUPTED
