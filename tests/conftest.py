@@ -11,6 +11,8 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 ROOT = Path(__file__).parents[1]
 
+pytest_plugins = ["pytester"]
+
 
 @pytest.fixture(scope="session")
 def models() -> Path:
