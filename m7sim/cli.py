@@ -16,16 +16,19 @@ from collections.abc import Sequence
 from m7sim import __version__, cache
 from m7sim.commands import (
     characterize,
+    compare,
     core,
     doctor,
     energy,
     estimate,
     explore,
     figures,
+    memmap,
     net,
     probes,
     replay,
     run,
+    sanitize,
     search,
     validate,
 )
@@ -48,6 +51,9 @@ exit codes:
 COMMANDS = (
     run,
     replay,
+    sanitize,
+    compare,
+    memmap,
     net,
     energy,
     characterize,
