@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from m7sim import cli
+from m7sim import cli, toolchain
 from m7sim.ops.kernels import kernel_elf
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
@@ -30,9 +30,17 @@ def test_network_table_is_what_the_command_prints(capsys: pytest.CaptureFixture[
 def test_estimate_is_what_the_command_prints(capsys: pytest.CaptureFixture[str]) -> None:
     command = re.findall(r"`m7sim (estimate conv .*)`", README)[0]
     assert cli.main(command.split()) == 0
-    shown = blocks("text")[1]
+    shown = blocks("text")[2]
     assert shown.count("\n") >= 5
     assert shown in capsys.readouterr().out
+
+
+def test_failing_check_is_that_of_the_example() -> None:
+    example = toolchain.firmware_dir() / "examples" / "ci" / "README.md"  # tested by running it
+    printed = [line.strip() for line in example.read_text(encoding="utf-8").splitlines()]
+    shown = [line.strip() for line in blocks("text")[1].splitlines()]
+    assert len(shown) == 5
+    assert [line for line in shown if line not in printed] == []
 
 
 def test_python_example_runs(
