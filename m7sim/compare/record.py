@@ -62,11 +62,28 @@ def snapshot(result: Result, *, detail_instructions: int = DETAIL_INSTRUCTIONS) 
             stalls={cause: cycles for cause, cycles in result.stalls.items() if cycles},
             energy_nj=None if energy is None else _rounded(energy.energy_nj),
             stack_bytes=result.stack_bytes if isinstance(result, CallResult) else None,
-            code_bytes=0 if recorder is None else recorder.code_bytes(),
+            code_bytes=0 if profile is None else code_bytes(profile),
         ),
         sources={} if recorder is None else recorder.sources(functions),
         functions=functions,
     )
+
+
+def code_bytes(profile: Profile) -> int:
+    """Return the size of all functions of which something was executed, each counted once.
+
+    A function counts from its symbol to its end, literal pools and paths not taken included;
+    tables of constants, and code without a symbol, do not.
+    """
+    image = cast(Image, profile.image)
+    return sum(_size_bytes(image, function.address) for function in profile.functions)
+
+
+def _size_bytes(image: Image, address: int) -> int:
+    """Return the size of a function up to its end; 0 for code without a symbol."""
+    table = image.function_table
+    index = int(table.indices(np.array([address]))[0]) if address >= 0 else -1
+    return table.end(index) - address if index >= 0 else 0
 
 
 def _configuration(c: Configuration) -> dict[str, Any]:
@@ -110,9 +127,6 @@ class _Recorder:
         self._lines = [self._image.line_at(int(address)) for address in self._costs.address]
         self._files = shortest([line.file for line in self._lines if line is not None])
 
-    def code_bytes(self) -> int:
-        return sum(self._size_bytes(address) for address in self._of)
-
     def functions(self, limit: int) -> tuple[FunctionRecord, ...]:
         found: list[FunctionRecord] = []
         left = limit
@@ -125,7 +139,7 @@ class _Recorder:
                     name=cost.name,
                     file=self._files.get(cost.file, PurePosixPath(cost.file).name),
                     address=cost.address,
-                    size_bytes=self._size_bytes(cost.address),
+                    size_bytes=_size_bytes(self._image, cost.address),
                     compiled=self._compiled(cost.address),
                     calls=cost.calls,
                     instructions=cost.instructions,
@@ -140,12 +154,6 @@ class _Recorder:
         listed = {line.file for f in functions if f.detail is not None for line in f.detail.lines}
         paths = {short: path for path, short in self._files.items()}
         return {short: _digest(paths[short]) for short in sorted(listed)}
-
-    def _size_bytes(self, address: int) -> int:
-        """Return the size of a function up to its end; 0 for code without a symbol."""
-        table = self._image.function_table
-        index = int(table.indices(np.array([address]))[0]) if address >= 0 else -1
-        return table.end(index) - address if index >= 0 else 0
 
     def _compiled(self, address: int) -> str:
         """Return compiler and options, without those that hold a path."""

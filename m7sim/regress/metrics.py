@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from m7sim.errors import InputError
 
 if TYPE_CHECKING:
-    from m7sim.profile import Profile
     from m7sim.profile.result import Result
 
 Number = int | float
@@ -61,6 +60,8 @@ def measure(result: Result) -> Totals:
     InputError
         If it was executed without timing.
     """
+    from m7sim.compare.record import code_bytes  # late: loads NumPy
+
     if result.profile is None:
         raise InputError("the result has no cycles to check", do="Leave time=False out")
     totals: Totals = {"cycles": result.cycles, "instructions": result.instructions}
@@ -71,22 +72,3 @@ def measure(result: Result) -> Totals:
     if result.energy is not None:
         totals["energy_nj"] = float(f"{result.energy.energy_nj:.{ENERGY_DIGITS}g}")
     return totals
-
-
-def code_bytes(profile: Profile) -> int:
-    """Return the size of all functions of which something was executed.
-
-    A function counts from its symbol to its end, literal pools and paths not taken included;
-    tables of constants do not.
-    """
-    from m7sim.elf import Image
-
-    if not isinstance(profile.image, Image):
-        raise TypeError("the profile is of a program that was loaded from an ELF")
-    executed = {function.address for function in profile.functions}
-    table = profile.image.function_table
-    return sum(
-        table.end(index) - function.address
-        for index, function in enumerate(table.functions)
-        if function.address in executed
-    )
