@@ -265,6 +265,14 @@ def test_the_sanitizer_fails_a_test(project) -> None:
     project.run()
 
 
+def test_a_baseline_without_room_around_arrays_is_told(project) -> None:
+    project.update()
+    project.slow_down()
+    assert "arrays side by side" not in project.run("--m7-compare")
+    text = project.run("--m7-compare", "--m7-sanitize")
+    assert "arrays side by side (not sanitized), this is room around arrays (sanitized)" in text
+
+
 def test_coverage(project) -> None:
     project.test("""
         import numpy as np
