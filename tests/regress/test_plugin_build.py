@@ -149,6 +149,26 @@ def test_without_a_compiler(project, monkeypatch: pytest.MonkeyPatch, request) -
     project.run()
 
 
+def test_a_marker_of_a_module_leaves_other_tests_alone(project) -> None:
+    project.test("""
+        import pytest
+        pytestmark = pytest.mark.m7(boards=["stm32f746", "stm32h743"])
+
+        def test_twice(m7):
+            assert m7.build("fir.c").call("twice", 2).value == 4
+
+        def test_nothing(): pass
+    """)
+    assert "3 passed" in project.run()
+    project.test("""
+        import pytest
+
+        @pytest.mark.m7(boards=["stm32f746", "stm32h743"])
+        def test_nothing(): pass
+    """)
+    assert "no fixture m7" in project.run(code=2)
+
+
 def test_the_marker_multiplies_a_test(project) -> None:
     project.test("""
         import pytest
