@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from m7sim.commands.common import write
+from m7sim.commands.sweeping import folder
 from m7sim.errors import InputError
 from m7sim.units import count, seconds, size_bytes
 
@@ -81,8 +82,8 @@ def check(arguments: argparse.Namespace) -> None:
     only_best = [name for name in ("reserve", "pin", "tcm") if getattr(arguments, name)]
     if only_best and not (arguments.best or arguments.curve):
         raise InputError(f"--{only_best[0]} without --best or --curve", do="Add one of them")
-    if arguments.sweep and not Path(arguments.out).is_dir():
-        raise InputError("no such folder", where=arguments.out)
+    if arguments.sweep:
+        folder(arguments.out)
     if arguments.sweep or arguments.curve:
         from m7sim.report.canvas import open_pyplot
 

@@ -232,6 +232,8 @@ def curve(
         places = search.best(tcm_bytes=budget, starts=starts, rounds=2)
         small = space.limit(budget)
         best = _named(small, judge, BEST, places)
+        if best and points and _cost(best, goal) > _cost(points[-1].best, goal):
+            best = points[-1].best  # moves worth next to nothing were taken back
         judge.limit = max(judge.limit, judge.retimings + 2)  # the greedy maps are always timed
         _, simple = search.opening(small)
         known = [

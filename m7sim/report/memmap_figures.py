@@ -96,8 +96,9 @@ def _clock_findings(sweep: Sweep) -> tuple[str, ...]:
     for idle in ("", *sweep.idle_states):
         if (point := sweep.thriftiest(idle)) is not None:
             uj = (point.duty[idle].energy_nj if idle else point.energy_nj or 0.0) / 1e3
+            amount = format_count(uj) if uj >= 1000 else f"{uj:.4g}"
             said.append(
-                f"Least energy, {_idle_text(idle, sweep)}: {uj:.4g} µJ at {format_hz(point.value)}."
+                f"Least energy, {_idle_text(idle, sweep)}: {amount} µJ at {format_hz(point.value)}."
             )
     return tuple(said)
 

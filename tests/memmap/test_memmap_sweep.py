@@ -165,13 +165,14 @@ def test_the_command_writes_pictures_and_tables(
     assert len(document["rows"]) == len(first[1].splitlines()) - 1
 
 
-def test_a_missing_folder_is_told_before_anything_runs(
+def test_a_folder_that_cannot_be_is_told_before_anything_runs(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     fw = tmp_path / "fw.elf"
-    command = ["memmap", str(fw), "--sweep", "dcache", "--out", str(tmp_path / "nowhere")]
+    (tmp_path / "file").touch()
+    command = ["memmap", str(fw), "--sweep", "dcache", "--out", str(tmp_path / "file" / "pictures")]
     assert cli.main(command) == 2
-    assert "no such folder" in capsys.readouterr().err
+    assert "cannot be made" in capsys.readouterr().err
 
 
 def test_a_sweep_keeps_its_own_value_however_it_is_asked() -> None:
